@@ -1,0 +1,160 @@
+"""The contract of a store: ``Backend`` for those who write one, ``ObjectStore`` for those who call one.
+
+What these docstrings promise is what the conformance suite checks.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+Offer = Literal[True] | str
+"""``True``: offered. A text: not offered, and this is why."""
+
+
+class PutMode(enum.Enum):
+    """What a put does when the key is taken."""
+
+    OVERWRITE = "overwrite"
+    CREATE = "create"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend offers: declared, never sniffed. Every "no" is a text that gives its reason."""
+
+    create: Offer
+    """``put`` with ``PutMode.CREATE`` decides atomically whether the key is free."""
+    entry_ids: Offer
+    """``put`` keeps ``entry_id`` with the object and ``head`` returns it."""
+    checksums: Offer
+    """``head`` and ``list`` or ``get`` return the CRC32C of an object."""
+    ranges: Offer
+    """``get`` honours ``start`` greater than 0."""
+    fsync: Offer
+    """``put`` with ``durable=True`` returns only when the object would survive a loss of power."""
+    reads_body: Offer
+    """``put`` reads through the body it was given, so that progress is seen while it sends."""
+    ends_with_worker: Offer
+    """Nothing of a put becomes visible after the process that made it was killed."""
+    processes: Offer
+    """A store built in another process from the same arguments is the same store."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectMeta:
+    """What a store knows of an object. ``last_modified`` in seconds since the epoch; ``None`` where it cannot tell."""
+
+    key: str
+    size: int
+    etag: str | None = None
+    checksum: int | None = None
+    """CRC32C of the content."""
+    last_modified: float | None = None
+    entry_id: str | None = None
+    """The id of the upload that wrote it, where the store keeps one."""
+
+
+@dataclass(frozen=True, slots=True)
+class PutResult:
+    """What a store said of a put that succeeded."""
+
+    etag: str | None = None
+    version: str | None = None
+
+
+class Source(Protocol):
+    """A body to send: binary, seekable, of known size. ``rud._body.Body`` is one."""
+
+    def __len__(self) -> int: ...
+    def read(self, size: int | None = -1, /) -> bytes: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+
+
+class Sink(Protocol):
+    """Where a download goes."""
+
+    def write(self, chunk: bytes, /) -> object: ...
+
+
+class OnMultipart(Protocol):
+    """Told the id of a multipart upload before its first part is sent."""
+
+    def __call__(self, upload_id: str, /) -> None: ...
+
+
+class Backend(ABC):
+    """What the author of a store implements: move bytes. Built in the worker as ``cls(bucket, prefix, **backend_kwargs)``.
+
+    An instance is used by one thread at a time and need not be thread-safe. It never retries a whole object, never logs,
+    never sleeps; it raises the errors of ``rud.errors`` (a foreign error that escapes is taken for a failure for good).
+    Keys are text, relative to ``prefix``; a key that the store cannot keep as it is raises ``InvalidKeyError`` before any
+    request, and is never normalised.
+    """
+
+    public_arguments: ClassVar[frozenset[str]] = frozenset()
+    """Arguments that may be written to disk and shown; of all others only the name ever is."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """The same answer from every instance built with the same arguments; no request."""
+
+    @abstractmethod
+    def put(
+        self,
+        key: str,
+        source: Source,
+        *,
+        mode: PutMode,
+        checksum: int | None,
+        entry_id: str | None,
+        durable: bool,
+        on_multipart: OnMultipart,
+    ) -> PutResult:
+        """Store the ``len(source)`` bytes of ``source`` under ``key``: all of them or none, visible at once or not at all.
+
+        ``checksum`` (CRC32C), where it is known, lets the service refuse other bytes. ``CREATE`` on a taken key raises
+        ``ObjectExistsError`` and changes nothing; where ``capabilities.create`` is a "no" it raises
+        ``UnsupportedOperationError`` before any request. ``entry_id`` is kept with the object where that is offered.
+        """
+
+    @abstractmethod
+    def get(self, key: str, sink: Sink, *, start: int = 0) -> ObjectMeta:
+        """Write the object from byte ``start`` to ``sink``; its metadata (of the very version that was read)."""
+
+    @abstractmethod
+    def head(self, key: str) -> ObjectMeta:
+        """Metadata by one request without a body, never from a cache; ``ObjectNotFoundError``."""
+
+    @abstractmethod
+    def list(self, prefix: str) -> Iterator[ObjectMeta]:
+        """Every object whose key begins with ``prefix``, over all pages, sorted by the UTF-8 bytes of the key."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is no error."""
+
+    @abstractmethod
+    def abort(self, key: str, upload_id: str) -> None:
+        """End an unfinished multipart upload of ours, of this process or of a dead one; unknown ids are no error."""
+
+    @abstractmethod
+    def probe(self) -> None:
+        """Raise unless we may write here; cheap, and leaves nothing behind."""
+
+    @abstractmethod
+    def uri(self, key: str) -> str:
+        """The object's address; pure, injective, no request."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held; idempotent."""
+
+
+BackendClass = type[Backend]
+Arguments = dict[str, Any]
