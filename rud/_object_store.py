@@ -1,0 +1,329 @@
+"""What a caller holds of a store: Composer's method names over any ``Backend``."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import BinaryIO, Self, cast
+
+from rud._body import Body, crc32c_of
+from rud._destination import PartFile, check_destination
+from rud.errors import (
+    IntegrityError,
+    InvalidKeyError,
+    ObjectStoreTransientError,
+    RudError,
+    StoreClosedError,
+    StoreError,
+    UnsupportedOperationError,
+)
+from rud.store import Backend, ObjectMeta, PutMode
+
+ProgressCallback = Callable[[int, int], None]
+"""Told ``(bytes so far, bytes in all)``."""
+
+StrPath = str | os.PathLike[str]
+
+
+def check_key(key: object) -> str:
+    """``key``, if some store could keep it: text with at least one character, without NUL, encodable in UTF-8."""
+    if not isinstance(key, str):
+        raise InvalidKeyError(f"a key is text (str), not {type(key).__name__}")
+    if not key:
+        raise InvalidKeyError("a key has at least one character")
+    if "\0" in key:
+        raise InvalidKeyError(f"the key {key!r} has a NUL character, which no store keeps")
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidKeyError(f"the key {key!r} cannot be written as UTF-8: {error.reason}") from None
+    return key
+
+
+class Progress:
+    """Keeps the promises of a callback: never falling, one total, and the total itself only when all is well."""
+
+    def __init__(self, callback: ProgressCallback | None, total: int) -> None:
+        self._callback = callback
+        self._total = total
+        self._last = 0
+
+    def __call__(self, done: int) -> None:
+        """``done`` bytes are through; the last byte is left to ``finish``."""
+        if self._callback is not None and self._last < done < self._total:
+            self._last = done
+            self._callback(done, self._total)
+
+    def finish(self) -> None:
+        """All is through and verified."""
+        if self._callback is not None:
+            self._callback(self._total, self._total)
+
+
+class _Source:
+    """A local file to send, which must stay as it is until its last byte was read.
+
+    ``error`` is what reading it, or the callback, raised: no trouble of the store, however a backend wraps it.
+    """
+
+    def __init__(self, file: BinaryIO, path: str, callback: ProgressCallback | None) -> None:
+        self._file = file
+        self._path = path
+        self._before = self._identity()
+        self.length = self._before[0]
+        self.checksum = crc32c_of(file, self.length)
+        self._check()
+        self.progress = Progress(callback, self.length)
+        self.error: BaseException | None = None
+
+    def body(self) -> Body:
+        return Body(cast(BinaryIO, self), self.length, expected=self.checksum, on_read=self._on_read)
+
+    def seek(self, offset: int) -> int:
+        return self._file.seek(offset)
+
+    def read(self, size: int) -> bytes:
+        with self._noting():
+            return self._file.read(size)
+
+    def _on_read(self, done: int) -> None:
+        with self._noting():
+            if done == self.length:
+                self._check()
+            self.progress(done)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.error = error
+            raise
+
+    def _check(self) -> None:
+        if self._identity() != self._before:
+            raise IntegrityError(f"the file {self._path!r} changed while it was read; nothing was stored")
+
+    def _identity(self) -> tuple[int, int]:
+        status = os.fstat(self._file.fileno())
+        return status.st_size, status.st_mtime_ns
+
+
+def verify(key: str, part: PartFile, meta: ObjectMeta, expected: ObjectMeta) -> None:
+    """Check what was received against the object that was read (``meta``) and the one asked for (``expected``).
+
+    Raises ``ObjectStoreTransientError`` when bytes are missing or the object was replaced meanwhile, ``IntegrityError``
+    when the bytes are not those of the object.
+    """
+    if not same_version(meta, expected):
+        raise ObjectStoreTransientError.during("get", key, "the object was replaced while it was read")
+    if part.written < meta.size:
+        raise ObjectStoreTransientError.during("get", key, f"only {part.written} of {meta.size} bytes arrived")
+    if part.written > meta.size:
+        raise IntegrityError.during("get", key, f"{part.written} bytes arrived, but it has {meta.size}")
+    if meta.checksum is not None and part.crc32c != meta.checksum:
+        reason = f"the bytes have CRC32C {part.crc32c:08x}, the object has {meta.checksum:08x}"
+        raise IntegrityError.during("get", key, reason)
+
+
+def same_version(one: ObjectMeta, other: ObjectMeta) -> bool:
+    """Whether nothing tells the two apart."""
+    for a, b in ((one.etag, other.etag), (one.checksum, other.checksum)):
+        if a is not None and b is not None and a != b:
+            return False
+    return one.size == other.size
+
+
+class ObjectStore:
+    """Objects by name over ``backend``, which it owns: closing the store closes it.
+
+    Calls from several threads take turns. In a forked child every method raises ``StoreClosedError``; so does every
+    method but ``close`` after ``close``. Errors of the store are those of ``rud.errors``, with operation, name and
+    cause; what else a backend lets out becomes a ``StoreError``. A name that the store cannot keep exactly as it is
+    raises ``InvalidKeyError`` before any request. Nothing is retried here.
+
+    A ``callback`` is told ``(bytes so far, bytes in all)``: the second number never changes, the first never falls,
+    and the last call has both equal and comes before the return. An object without bytes makes one call, ``(0, 0)``.
+    An exception that it raises ends the transfer and comes out unchanged.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._lock = threading.RLock()  # Guards every call of _backend; re-entrant for callbacks that ask the store.
+        self._closed = False
+        self._pid = os.getpid()
+
+    @property
+    def backend(self) -> Backend:
+        """The backend itself; a caller that uses it keeps to one thread at a time."""
+        return self._backend
+
+    def __repr__(self) -> str:
+        return f"<ObjectStore of {type(self._backend).__name__}{', closed' if self._closed else ''}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @contextmanager
+    def calling(self, operation: str, key: str) -> Iterator[Backend]:
+        """The backend, for one operation: it is this caller's turn, and what is raised says what was attempted."""
+        self._check_open(operation, key)
+        with self._lock:
+            self._check_open(operation, key)
+            try:
+                yield self._backend
+            except (RudError, MemoryError):
+                raise
+            except Exception as error:
+                raise StoreError.during(operation, key, f"{type(error).__name__}: {error}") from error
+
+    def upload_object(
+        self, object_name: str, filename: StrPath, *, overwrite: bool = True, callback: ProgressCallback | None = None
+    ) -> None:
+        """Store the file ``filename`` as ``object_name``: all of its bytes or none.
+
+        With ``overwrite=False`` an object that is there stays as it was and ``ObjectExistsError`` (a
+        ``FileExistsError``) is raised; a store that cannot decide this atomically raises ``UnsupportedOperationError``.
+        The file is read twice, first to sum it. ``IntegrityError`` when it changes meanwhile; before any request, the
+        ``OSError`` of the file itself (``FileNotFoundError``, ``IsADirectoryError``), or ``ValueError`` for a pipe.
+        """
+        key = check_key(object_name)
+        self._check_open("put", key)
+        if not overwrite and (offer := self._backend.capabilities.create) is not True:
+            raise UnsupportedOperationError.during("put", key, f"it does not offer overwrite=False: {offer}")
+        path = os.fspath(filename)
+        with _open_regular(path) as file:
+            source = _Source(file, path, callback)
+            self._send(key, source, PutMode.OVERWRITE if overwrite else PutMode.CREATE)
+            source.progress.finish()
+
+    def _send(self, key: str, source: _Source, mode: PutMode) -> None:
+        try:
+            with self.calling("put", key) as backend:
+                backend.put(
+                    key,
+                    source.body(),
+                    mode=mode,
+                    checksum=source.checksum,
+                    entry_id=None,
+                    durable=False,
+                    on_multipart=_nothing,
+                )
+        except BaseException:
+            if source.error is not None:
+                raise source.error from None
+            raise
+        if source.error is not None:
+            raise source.error
+
+    def download_object(
+        self,
+        object_name: str,
+        filename: StrPath,
+        overwrite: bool = False,  # noqa: FBT001, FBT002 - Composer's signature
+        callback: ProgressCallback | None = None,
+    ) -> None:
+        """Fetch ``object_name`` to ``filename``, verified against its size and, where the store keeps one, its sum.
+
+        Written to a random hidden name beside it, then renamed; missing folders are made. On any failure the
+        destination is what it was before and nothing new lies beside it. A symbolic link is replaced, not followed. The
+        mode is that of ``open(filename, "wb")``. Raises ``FileExistsError`` without a request when something is there
+        and ``overwrite`` is false, ``ObjectNotFoundError`` (a ``FileNotFoundError``), ``IsADirectoryError``,
+        ``ObjectStoreTransientError`` when bytes are missing, ``IntegrityError`` when they are wrong, and the machine's
+        own ``OSError`` when the file cannot be written.
+        """
+        key = check_key(object_name)
+        self._check_open("get", key)
+        destination = os.fspath(filename)
+        check_destination(destination, overwrite=overwrite)
+        with self.calling("head", key) as backend:
+            expected = backend.head(key)
+        progress = Progress(callback, expected.size)
+        with PartFile(destination, overwrite=overwrite, on_bytes=progress) as part:
+            self.receive(key, part, expected)
+            check_destination(destination, overwrite=overwrite)
+            progress.finish()
+            part.publish()
+
+    def receive(self, key: str, part: PartFile, expected: ObjectMeta) -> ObjectMeta:
+        """Get what ``part`` still lacks of the object that a ``head`` described as ``expected``; its metadata.
+
+        Verified as ``verify`` says; a trouble of ``part`` itself comes out unchanged.
+        """
+        try:
+            with self.calling("get", key) as backend:
+                meta = backend.get(key, part, start=part.written)
+        except BaseException:
+            if part.error is not None:
+                raise part.error from None
+            raise
+        if part.error is not None:
+            raise part.error
+        verify(key, part, meta, expected)
+        return meta
+
+    def get_object_size(self, object_name: str) -> int:
+        """Bytes of ``object_name``, by one metadata request; ``ObjectNotFoundError`` (a ``FileNotFoundError``)."""
+        key = check_key(object_name)
+        with self.calling("head", key) as backend:
+            return backend.head(key).size
+
+    def list_objects(self, prefix: str | None = None) -> list[str]:
+        """A new list of every name that begins with ``prefix`` (all when ``None``), sorted by UTF-8 bytes.
+
+        Each is usable as it is in every other method. No match is an empty list.
+        """
+        begins = check_key(prefix) if prefix else ""
+        with self.calling("list", begins) as backend:
+            return [meta.key for meta in backend.list(begins)]
+
+    def delete_object(self, object_name: str) -> None:
+        """Remove ``object_name``; one that is not there is no error."""
+        key = check_key(object_name)
+        with self.calling("delete", key) as backend:
+            backend.delete(key)
+
+    def get_uri(self, object_name: str) -> str:
+        """The address of ``object_name``, whether it is there or not; no request, and no two names share one."""
+        key = check_key(object_name)
+        with self.calling("uri", key) as backend:
+            return backend.uri(key)
+
+    def close(self) -> None:
+        """Close the backend; idempotent. In a forked child it leaves the parent's connections alone."""
+        if os.getpid() != self._pid:
+            self._closed = True
+            return
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._backend.close()
+
+    def _check_open(self, operation: str, key: str) -> None:
+        if os.getpid() != self._pid:
+            reason = "the store was opened by the parent of this forked process; open one here"
+            raise StoreClosedError.during(operation, key, reason)
+        if self._closed:
+            raise StoreClosedError.during(operation, key, "the store was closed")
+
+
+def _open_regular(path: str) -> BinaryIO:
+    # Asked before opening: opening a pipe without a writer would wait for ever.
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "a folder cannot be uploaded", path)
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path!r} is not a regular file; only those can be uploaded")
+    return open(path, "rb")
+
+
+def _nothing(upload_id: str, /) -> None:
+    """Whoever calls by hand has no journal to note the id in."""
