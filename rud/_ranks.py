@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -54,7 +55,7 @@ class RankInfo:
         cls, environ: Mapping[str, str] = os.environ, modules: Mapping[str, Any] = sys.modules
     ) -> RankInfo:
         """What the first of these says: ``RUD_RANK`` and ``RUD_WORLD_SIZE``; an initialised ``torch.distributed``;
-        ``RANK`` and ``WORLD_SIZE`` (torchrun, Composer, Ray, Kubeflow); Open MPI; PMI (MPICH); LSF; a SLURM job step; an
+        ``RANK`` and ``WORLD_SIZE`` (torchrun, Composer, Ray, Kubeflow); Open MPI; PMI (MPICH); LSF; a SLURM step; an
         initialised mpi4py or JAX; else one process. ``RUD_LOCAL_RANK``, ``RUD_LOCAL_WORLD_SIZE`` and ``RUD_NODE_RANK``
         replace or complete it. Nothing is imported: ``modules`` are those that the program has imported already.
 
@@ -139,13 +140,15 @@ class _Reader:
         text = self._environ.get(SLURM_TASKS)
         if text is None or not nodes:
             return self._number(SLURM.local_world_size)
-        tasks: list[int] = []
+        node = nodes[0]
         for part in text.split(","):
-            count, _, times = part.removesuffix(")").partition("(x")
-            if not (count.isdigit() and (times or "1").isdigit()):
+            match = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part, re.ASCII)
+            if match is None:
                 raise ConfigurationError(f"{SLURM_TASKS} is {text!r}, which is not a list such as '2(x3),1'")
-            tasks += [int(count)] * int(times or "1")
-        return tasks[nodes[0]] if nodes[0] < len(tasks) else None
+            node -= int(match[2] or 1)
+            if node < 0:
+                return int(match[1])
+        return None
 
     def _torch(self) -> RankInfo | None:
         distributed = self._modules.get("torch.distributed")
