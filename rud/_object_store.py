@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import BinaryIO, Self, cast
+from typing import Self
 
-from rud._body import Body, crc32c_of
 from rud._destination import PartFile, check_destination
+from rud._source import Progress, ProgressCallback, SourceFile, open_regular
 from rud.errors import (
     IntegrityError,
     InvalidKeyError,
@@ -23,9 +21,6 @@ from rud.errors import (
     UnsupportedOperationError,
 )
 from rud.store import Backend, ObjectMeta, PutMode
-
-ProgressCallback = Callable[[int, int], None]
-"""Told ``(bytes so far, bytes in all)``."""
 
 StrPath = str | os.PathLike[str]
 
@@ -43,75 +38,6 @@ def check_key(key: object) -> str:
     except UnicodeEncodeError as error:
         raise InvalidKeyError(f"the key {key!r} cannot be written as UTF-8: {error.reason}") from None
     return key
-
-
-class Progress:
-    """Keeps the promises of a callback: never falling, one total, and the total itself only when all is well."""
-
-    def __init__(self, callback: ProgressCallback | None, total: int) -> None:
-        self._callback = callback
-        self._total = total
-        self._last = 0
-
-    def __call__(self, done: int) -> None:
-        """``done`` bytes are through; the last byte is left to ``finish``."""
-        if self._callback is not None and self._last < done < self._total:
-            self._last = done
-            self._callback(done, self._total)
-
-    def finish(self) -> None:
-        """All is through and verified."""
-        if self._callback is not None:
-            self._callback(self._total, self._total)
-
-
-class _Source:
-    """A local file to send, which must stay as it is until its last byte was read.
-
-    ``error`` is what reading it, or the callback, raised: no trouble of the store, however a backend wraps it.
-    """
-
-    def __init__(self, file: BinaryIO, path: str, callback: ProgressCallback | None) -> None:
-        self._file = file
-        self._path = path
-        self._before = self._identity()
-        self.length = self._before[0]
-        self.checksum = crc32c_of(file, self.length)
-        self._check()
-        self.progress = Progress(callback, self.length)
-        self.error: BaseException | None = None
-
-    def body(self) -> Body:
-        return Body(cast(BinaryIO, self), self.length, expected=self.checksum, on_read=self._on_read)
-
-    def seek(self, offset: int) -> int:
-        return self._file.seek(offset)
-
-    def read(self, size: int) -> bytes:
-        with self._noting():
-            return self._file.read(size)
-
-    def _on_read(self, done: int) -> None:
-        with self._noting():
-            if done == self.length:
-                self._check()
-            self.progress(done)
-
-    @contextmanager
-    def _noting(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException as error:
-            self.error = error
-            raise
-
-    def _check(self) -> None:
-        if self._identity() != self._before:
-            raise IntegrityError(f"the file {self._path!r} changed while it was read; nothing was stored")
-
-    def _identity(self) -> tuple[int, int]:
-        status = os.fstat(self._file.fileno())
-        return status.st_size, status.st_mtime_ns
 
 
 def verify(key: str, part: PartFile, meta: ObjectMeta, expected: ObjectMeta) -> None:
@@ -200,12 +126,12 @@ class ObjectStore:
         if not overwrite and (offer := self._backend.capabilities.create) is not True:
             raise UnsupportedOperationError.during("put", key, f"it does not offer overwrite=False: {offer}")
         path = os.fspath(filename)
-        with _open_regular(path) as file:
-            source = _Source(file, path, callback)
+        with open_regular(path) as file:
+            source = SourceFile(file, path, callback)
             self._send(key, source, PutMode.OVERWRITE if overwrite else PutMode.CREATE)
             source.progress.finish()
 
-    def _send(self, key: str, source: _Source, mode: PutMode) -> None:
+    def _send(self, key: str, source: SourceFile, mode: PutMode) -> None:
         try:
             with self.calling("put", key) as backend:
                 backend.put(
@@ -313,16 +239,6 @@ class ObjectStore:
             raise StoreClosedError.during(operation, key, reason)
         if self._closed:
             raise StoreClosedError.during(operation, key, "the store was closed")
-
-
-def _open_regular(path: str) -> BinaryIO:
-    # Asked before opening: opening a pipe without a writer would wait for ever.
-    mode = os.stat(path).st_mode
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "a folder cannot be uploaded", path)
-    if not stat.S_ISREG(mode):
-        raise ValueError(f"{path!r} is not a regular file; only those can be uploaded")
-    return open(path, "rb")
 
 
 def _nothing(upload_id: str, /) -> None:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rud._spec import StoreSpec as StoreSpec
-from rud._spec import nearest
+from rud._spec import StoreSpec, nearest
 from rud.errors import ConfigurationError
+
+__all__ = ["ENTRY_POINTS", "StoreSpec", "register_backend", "resolve"]
 
 ENTRY_POINTS = "rud.backends"
 """The entry-point group in which a distribution names its schemes: ``acme = "acme_store:AcmeBackend"``."""

@@ -47,6 +47,16 @@ class StoreSpec:
         self._check_arguments(cls)
 
     @property
+    def uri(self) -> str:
+        """Where it goes, in one line for a person."""
+        return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
+
+    @property
+    def uri(self) -> str:
+        """The URI that names it, for a person."""
+        return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
+
+    @property
     def destination(self) -> dict[str, str]:
         """Where it goes, in words that may be written to disk: scheme, bucket, prefix, and the public arguments."""
         public = self._class().public_arguments

@@ -11,9 +11,10 @@ from typing import Any, Self
 
 from rud._clock import Clock, SystemClock, new_random
 from rud._destination import PartFile, check_destination
-from rud._object_store import ObjectStore, Progress, ProgressCallback, StrPath, check_key, same_version
+from rud._object_store import ObjectStore, StrPath, check_key, same_version
 from rud._registry import resolve
 from rud._retry import RetryPolicy
+from rud._source import Progress, ProgressCallback
 from rud.errors import (
     ConfigurationError,
     CredentialsExpiredError,
@@ -75,9 +76,9 @@ class Downloader:
         """Fetch ``key`` to the file ``destination``; what the store said of the object.
 
         Verified by size and, where the store keeps one, checksum; a later attempt asks only for what is missing if the
-        object is provably the same. The file is written under a hidden name beside the destination and renamed;
-        on failure the destination is what it was before, and nothing lies beside it. Raises ``FileExistsError`` when it
-        exists and ``overwrite`` is false, ``ObjectNotFoundError`` (a ``FileNotFoundError``), the last error (with a note
+        object is provably the same. The file is written under a hidden name beside the destination and renamed; on
+        failure the destination is what it was before, and nothing lies beside it. Raises ``FileExistsError`` when it
+        exists and ``overwrite`` is off, ``ObjectNotFoundError`` (a ``FileNotFoundError``), the last error (with a note
         of how many attempts there were) when none is left, ``StoreClosedError`` after ``close``, and the machine's own
         ``OSError`` when the file cannot be written. ``callback`` is called as ``ObjectStore`` says, over all attempts,
         unless the object itself is replaced meanwhile.

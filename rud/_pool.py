@@ -1,0 +1,330 @@
+"""The pool: where callers and the supervisor meet.
+
+One lock, inside ``_changed``, guards the scheduler, the destination and what is counted. It is never held while a file is
+read, a record is written or a worker is spoken to; the spool's own lock is taken before it, never after.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from rud._clock import Clock
+from rud._links import Link
+from rud._registry import StoreSpec
+from rud._report import LeftUpload, Report
+from rud._retry import Destination, RetryPolicy
+from rud._runtime import Runtime
+from rud._scheduler import Scheduler
+from rud._settling import Settling
+from rud._spool import Adoption, Outcome, Spool, SpoolEntry, Staged
+from rud._supervisor import Limits, Slot, Supervisor
+from rud._transfer import Order, Transfer, UploadState
+from rud.errors import OutageError, PoolClosedError, PoolError, UploadExistsError, UploadTimeoutError
+
+logger = logging.getLogger("rud")
+
+GRACE = 0.9
+"""Seconds after its limit that ``close`` waits for the workers to end and the spool to be put away."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOptions:
+    """Numbers a pool is built with; times in seconds."""
+
+    workers: int = 1
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    limits: Limits = field(default_factory=Limits)
+    outage_timeout: float = 900.0
+    orphan_grace: float = 5.0
+    durable: bool = False
+    """Objects are synced before they count as stored, where the store offers that."""
+    rank: int = 0
+    patient: bool = False
+    """No upload fails for want of an answer, not even before the first one (``rud resume``)."""
+    force: bool = False
+    """Adopted uploads are sent over objects that are newer and not ours."""
+
+
+class WorkerPool:
+    """Takes uploads from any thread, and answers for them."""
+
+    def __init__(self, spec: StoreSpec, spool: Spool, runtime: Runtime, options: PoolOptions, uri: Callable[[str], str]) -> None:
+        self._spec = spec
+        self._spool = spool
+        self._runtime = runtime
+        self._options = options
+        self._changed = threading.Condition(threading.Lock())
+        self._scheduler = Scheduler()
+        self._destination = Destination(options.outage_timeout, options.policy, answered=options.patient)
+        self._settling = Settling(
+            lock=self._changed, scheduler=self._scheduler, destination=self._destination, spool=spool,
+            policy=options.policy, chance=runtime.chance, clock=runtime.clock, uri=uri, rank=options.rank,
+            durable=options.durable, force=options.force,
+        )  # fmt: skip
+        self._supervisor = Supervisor(
+            lock=self._changed, scheduler=self._scheduler, destination=self._destination, settling=self._settling,
+            hire=self._hire, wait=runtime.wait, clock=runtime.clock, chance=runtime.chance, limits=options.limits,
+            slots=[Slot() for _ in range(options.workers)], threads=runtime.threads,
+        )  # fmt: skip
+        self._hired = 0
+        self._enlisted = 0
+        self._offer: Sequence[Transfer] = ()
+        self._cancelled: list[Transfer] = []
+        self._closing = self._stopping = self._finished = False
+        self._fatal: BaseException | None = None
+        self._folder_left = ""
+
+    def __repr__(self) -> str:
+        with self._changed:
+            report = self._counts()
+            return f"<WorkerPool {self._scheduler.uploading} uploading, {report}>"
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._runtime.begin(self._step)
+
+    def submit(self, staged: Staged, key: str, *, overwrite: bool, after: Sequence[Transfer]) -> Transfer:
+        """Accept a staged file. When this returns, the upload survives the death of every process here."""
+
+        def check() -> None:
+            with self._changed:
+                self._refuse_unless_open()
+                if not overwrite and self._scheduler.pending(key):
+                    raise UploadExistsError(
+                        f"an upload of {key!r} is under way: a second one with overwrite=False is refused", key=key
+                    )
+                self._offer = after
+
+        enlisted: list[Transfer] = []
+        try:
+            self._spool.accept(
+                staged,
+                key,
+                overwrite=overwrite,
+                after=tuple(transfer.entry.id for transfer in after),
+                check=check,
+                enlist=lambda entry: enlisted.extend(self._enlist(entry)),
+            )
+        except OSError:
+            # A sync that failed: the record lies in the log, but nobody was promised anything.
+            for transfer in enlisted:
+                self.cancel(transfer)
+            raise
+        return enlisted[0]
+
+    def adopt(self, adoption: Adoption) -> int:
+        """Take what an earlier run has left; how many uploads."""
+        known: dict[int, Transfer] = {}
+        with self._changed:
+            for entry in adoption.entries:
+                transfer = Transfer(entry, Order.SUSPECT if entry.in_flight else Order.ADOPTED)
+                known[entry.id] = transfer
+                after = [known[i] for i in entry.after if i in known]
+                self._settling.take(self._scheduler.submit(transfer, after))
+            self._destination.answered |= adoption.answered
+        self._runtime.wake()
+        return len(known)
+
+    def cancel(self, transfer: Transfer) -> bool:
+        """Withdraw an upload that no worker holds; whether it is cancelled now."""
+        with self._changed:
+            effects = self._scheduler.cancel(transfer)
+            if effects is None:
+                return transfer.state is UploadState.CANCELLED
+            self._cancelled.append(transfer)
+        self._spool.settle(transfer.entry, Outcome.CANCELLED)
+        with self._changed:
+            effects.ended = [ended for ended in effects.ended if ended is not transfer]
+            self._settling.take(effects)
+            self._changed.notify_all()
+        self._runtime.wake()
+        return True
+
+    def wait_for(self, transfer: Transfer, timeout: float | None) -> None:
+        """Until ``transfer``, or what stands for it, has ended. ``UploadTimeoutError``, ``OutageError``, ``PoolError``."""
+        if not self._await([transfer], timeout):
+            raise UploadTimeoutError(f"the upload of {transfer.entry.key!r} has not ended within {timeout} s; it goes on")
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Until everything that was accepted before the call has ended; raises as ``wait_for``."""
+        if not self._await(self._own(), timeout):
+            with self._changed:
+                raise UploadTimeoutError(f"not everything is stored within {timeout} s; the rest goes on: {self._counts()}")
+
+    def drain_adopted(self, timeout: float | None = None) -> None:
+        """``drain`` for what earlier runs have left as well."""
+        with self._changed:
+            everything = list(self._scheduler)
+        if not self._await(everything, timeout):
+            raise UploadTimeoutError(f"not everything is stored within {timeout} s; the rest stays spooled")
+
+    def take_failures(self) -> list[Exception]:
+        """Errors of own uploads that no caller has been told of; each is handed out once."""
+        with self._changed:
+            failures, self._settling.failures = self._settling.failures, []
+            fresh = [transfer for transfer in failures if not transfer.reported]
+            for transfer in fresh:
+                transfer.reported = True
+            return [transfer.error for transfer in fresh if transfer.error is not None]
+
+    def call_when_done(self, transfer: Transfer, callback: Callable[[], None]) -> None:
+        """Call it once ``transfer`` or what stands for it has ended: now, or on the supervisor's thread."""
+        with self._changed:
+            last = transfer.final
+            if not last.ended:
+                # Asked again then: a newer upload may have taken its place.
+                last.callbacks = [*(last.callbacks or ()), lambda: self.call_when_done(transfer, callback)]
+                return
+        callback()
+
+    def counts(self) -> Report:
+        """The counts alone: costs the same however much waits."""
+        with self._changed:
+            return self._counts()
+
+    def report(self) -> Report:
+        """The counts, and by name all that is not stored."""
+        with self._changed:
+            return self._report()
+
+    def close(self, timeout: float) -> Report:
+        """Seal, drain for at most ``timeout`` seconds, let the workers go. Returns within ``timeout`` + 1 s."""
+        clock = self._runtime.clock
+        end = clock.monotonic() + timeout
+        self._spool.seal()
+        self._closing = True
+        try:
+            if not self._finished:
+                self._spool.catch_up(self._enlist)
+                self._await(self._own(), timeout, raises=False)
+        finally:
+            self._stopping = True
+            self._runtime.wake()
+            limit = max(0.0, end - clock.monotonic()) + GRACE
+            self._runtime.wait_until(self._changed, lambda: self._finished, limit)
+        # Without the lock when the supervisor is stuck with it: a report a moment old is better than none.
+        held = self._changed.acquire(timeout=0.05)
+        try:
+            return self._report()
+        finally:
+            if held:
+                self._changed.release()
+
+    # The caller's side
+
+    def _refuse_unless_open(self) -> None:
+        if self._closing:
+            raise PoolClosedError("the uploader is closed: nothing was accepted")
+        if self._fatal is not None:
+            raise PoolError(self._obituary())
+
+    def _enlist(self, entry: SpoolEntry) -> list[Transfer]:
+        """Hand an accepted entry to the scheduler, once only, however often it is called."""
+        with self._changed:
+            if entry.id <= self._enlisted:
+                return []
+            transfer = Transfer(entry)
+            self._settling.take(self._scheduler.submit(transfer, self._offer))
+            self._enlisted = entry.id
+        self._runtime.wake()
+        return [transfer]
+
+    def _own(self) -> list[Transfer]:
+        with self._changed:
+            return [transfer for transfer in self._scheduler if transfer.order is Order.OWN]
+
+    def _await(self, transfers: list[Transfer], timeout: float | None, *, raises: bool = True) -> bool:
+        """Until all have ended (``True``), the time is over (``False``), or waiting has become pointless."""
+
+        def over() -> bool:
+            while transfers and transfers[-1].final.ended:
+                transfers.pop()
+            return not transfers or self._fatal is not None or (raises and self._trouble() is not None)
+
+        self._spool.catch_up(self._enlist)
+        if not self._runtime.wait_until(self._changed, over, timeout):
+            return False
+        if transfers and raises:
+            self._raise_trouble()
+        return not transfers
+
+    def _trouble(self) -> Exception | None:
+        return self._supervisor.trouble or self._destination.trouble
+
+    def _raise_trouble(self) -> None:
+        if self._fatal is not None:
+            raise PoolError(self._obituary()) from self._fatal
+        with self._changed:
+            trouble, report = self._trouble(), self._counts()
+        if trouble is not None:
+            raise OutageError(f"uploads to {self._spec.uri} are held up: {trouble}. {report.advice()}") from trouble
+
+    def _obituary(self) -> str:
+        return f"the supervisor has died of {type(self._fatal).__name__}: {self._fatal}; what was accepted stays spooled"
+
+    def _counts(self) -> Report:
+        ended = self._scheduler.ended
+        counts = {state: sum(ended[order, state] for order in Order) for state in UploadState}
+        unread = len(self._settling.unread)
+        return Report(
+            stored=counts[UploadState.STORED],
+            superseded=counts[UploadState.SUPERSEDED],
+            failed=counts[UploadState.FAILED] - unread,
+            cancelled=counts[UploadState.CANCELLED],
+            spooled=len(self._scheduler) + unread,
+            folder=self._folder_left if self._finished else self._spool.folder,
+            verified_at_accept=self._settling.verified_at_accept,
+            verified_while_sending=self._settling.verified_while_sending,
+        )
+
+    def _report(self) -> Report:
+        settling = self._settling
+        named = {
+            "spooled": [*self._scheduler, *settling.unread],
+            "failed": settling.failed,
+            "cancelled": self._cancelled,
+            "stored, not recorded": settling.unrecorded,
+        }
+        left = (
+            LeftUpload(transfer.entry.id, transfer.entry.key, state, str(transfer.error or ""))
+            for state, transfers in named.items()
+            for transfer in transfers
+        )
+        return replace(self._counts(), left=tuple(left))
+
+    # The supervisor's side
+
+    def _step(self) -> bool:
+        """One round of the supervisor; ``False`` after the last."""
+        try:
+            if not self._stopping:
+                self._supervisor.step()
+                return True
+            self._supervisor.stop()
+            self._settling.record()
+        except Exception as error:
+            logger.exception("the supervisor has died; what was accepted stays spooled")
+            self._fatal = error
+            self._abandon_workers()
+        self._folder_left = self._spool.close() or ""
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+        self._runtime.close()
+        return False
+
+    def _abandon_workers(self) -> None:
+        for slot in self._supervisor.slots:
+            if slot.link is not None:
+                slot.link.kill()
+
+    def _hire(self) -> Link:
+        self._hired += 1
+        return self._runtime.hire(
+            self._spec,
+            lock_path=self._spool.worker_lock_path(self._hired),
+            orphan_grace=self._options.orphan_grace,
+        )

@@ -1,0 +1,167 @@
+"""When to try again, and whose fault a failure is. Pure: time and chance come in as arguments.
+
+A whole upload is retried here and nowhere else; an SDK below retries single requests, few times. The product of the two is
+the most that a service can see of one upload.
+"""
+
+from __future__ import annotations
+
+import enum
+import random
+from dataclasses import dataclass, field
+
+from rud.errors import CredentialsExpiredError, ObjectStoreTransientError, ThrottledError
+
+MAX_RETRY_AFTER = 120.0
+"""Seconds: the longest ``Retry-After`` that is honoured to the letter. Services have been seen to send 3,600."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Full jitter: a delay is drawn evenly from 0 to ``base`` × 2^(attempt-1), at most ``cap`` (AWS Architecture Blog,
+    "Exponential Backoff And Jitter"). Only ``ObjectStoreTransientError`` is retried: every other class says that the same
+    request would fail again.
+
+    ``attempts``: all of them, the first included. ``base``, ``cap``, ``floor``: seconds. ``floor`` lies under the delays of
+    ``ThrottledError``, since full jitter alone can spend every attempt at once. A ``retry_after`` is a floor too.
+    """
+
+    attempts: int = 3
+    base: float = 0.5
+    cap: float = 30.0
+    floor: float = 1.0
+
+    def delay(self, attempt: int, error: BaseException | None, chance: random.Random) -> float:
+        """Seconds to wait after the ``attempt``-th (from 1) failure."""
+        ceiling = min(self.cap, self.base * 2.0 ** min(attempt - 1, 60))
+        floor = self.floor if isinstance(error, ThrottledError) else 0.0
+        asked = error.retry_after if isinstance(error, ObjectStoreTransientError) else None
+        return max(chance.uniform(0.0, ceiling), floor, min(asked or 0.0, MAX_RETRY_AFTER))
+
+
+@dataclass(slots=True)
+class RetryBudget:
+    """Keeps retries from multiplying the load on a service that is already in trouble.
+
+    Every first attempt pays in ``share`` of a retry, time pays in ``rate`` a second, each retry takes one out; a retry
+    that finds nothing waits until it is earned. So retries are at most ``share`` of the requests plus ``rate`` a second,
+    after the ``capacity`` saved up is spent.
+    """
+
+    capacity: float = 10.0
+    share: float = 0.1
+    rate: float = 0.1
+    _tokens: float = field(default=10.0, init=False)
+    _at: float | None = field(default=None, init=False)
+
+    def first_attempt(self) -> None:
+        self._tokens = min(self.capacity, self._tokens + self.share)
+
+    def reserve(self, now: float) -> float:
+        """Take one retry; the seconds until it is earned."""
+        if self._at is not None:
+            self._tokens = min(self.capacity, self._tokens + (now - self._at) * self.rate)
+        self._at = now
+        self._tokens -= 1.0
+        return max(0.0, -self._tokens / self.rate)
+
+
+class Blame(enum.Enum):
+    """Whom a failed attempt is charged to."""
+
+    KEY = "the upload: one attempt is spent"
+    UNDECIDED = "a probe decides"
+    DESTINATION = "the destination: nothing is spent, it pauses"
+
+
+@dataclass(slots=True)
+class Destination:
+    """What is known of the other side: open, in doubt (a probe is under way or due), or out.
+
+    A transient failure is the key's own when some other request got an answer since the attempt began. Otherwise a probe
+    decides: answered, it was the key; not answered, the destination is out, pauses, and is probed with growing delays.
+    Until it has answered once, failures are the keys' own, so that a wrong address fails after the documented attempts.
+    After ``outage_timeout`` seconds without an answer ``trouble`` is set, which the waits raise; probing goes on, and the
+    first answer clears it.
+    """
+
+    outage_timeout: float
+    policy: RetryPolicy
+    answered: bool = False
+    trouble: Exception | None = field(default=None, init=False)
+    error: Exception | None = field(default=None, init=False)
+    """The last failure of an outage."""
+    reopen: bool = field(default=False, init=False)
+    """The next probe has to open the store anew: the credentials have expired."""
+    _last_answer: float = field(default=float("-inf"), init=False)
+    _out_since: float | None = field(default=None, init=False)
+    _probe_at: float | None = field(default=None, init=False)
+    _probing: bool = field(default=False, init=False)
+    _failures: int = field(default=0, init=False)
+
+    @property
+    def open(self) -> bool:
+        """Uploads may start."""
+        return self._probe_at is None
+
+    def heard(self, now: float) -> None:
+        """Any answer that is not transient, of any request."""
+        self.answered = True
+        self._last_answer = now
+        self.trouble = self.error = self._out_since = self._probe_at = None
+        self.reopen = self._probing = False
+        self._failures = 0
+
+    def blame(self, error: Exception, began: float, now: float) -> Blame:
+        """Who is charged for an attempt that began at ``began`` and has failed for a reason that may pass."""
+        if isinstance(error, CredentialsExpiredError):
+            self._out(error, now, probe_at=now)
+            self.reopen = True
+            return Blame.DESTINATION
+        if not self.answered or self._last_answer >= began:
+            return Blame.KEY
+        if self._out_since is not None:
+            return Blame.DESTINATION
+        if self._probe_at is None:
+            self._probe_at = now
+        return Blame.UNDECIDED
+
+    def refuse(self, error: Exception, now: float) -> None:
+        """The destination itself is missing or cannot be opened: stopped at once, probed all the same."""
+        self._out(error, now, probe_at=now + self.policy.cap)
+        self.trouble = error
+
+    def probe_due(self, now: float) -> bool:
+        return not self._probing and self._probe_at is not None and self._probe_at <= now
+
+    def probe_started(self) -> None:
+        self._probing = True
+
+    def probe_failed(self, error: Exception, now: float, chance: random.Random) -> None:
+        self._failures += 1
+        self._out(error, now, probe_at=now + self.policy.delay(self._failures + 1, error, chance))
+
+    def probe_lost(self, now: float) -> None:
+        """The worker that probed has died: nothing was learnt."""
+        self._probing, self._probe_at = False, now
+
+    def tick(self, now: float) -> bool:
+        """Whether the outage has just outlasted its limit; sets ``trouble``."""
+        if self._out_since is None or self.trouble is not None or now - self._out_since < self.outage_timeout:
+            return False
+        self.trouble = self.error
+        return True
+
+    def next_time(self) -> float | None:
+        """When this has to be looked at again."""
+        times = [] if self._probing or self._probe_at is None else [self._probe_at]
+        if self._out_since is not None and self.trouble is None:
+            times.append(self._out_since + self.outage_timeout)
+        return min(times, default=None)
+
+    def _out(self, error: Exception, now: float, *, probe_at: float) -> None:
+        self.error = error
+        self._probing = False
+        self._probe_at = probe_at
+        if self._out_since is None:
+            self._out_since = now

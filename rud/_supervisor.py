@@ -1,0 +1,346 @@
+"""The supervisor: the one thread that assigns work to workers, hears of its end, and replaces those that die or hang.
+
+A step is: wait for something to happen, take every message, bury the dead, judge deadlines, start what may start. It decides
+under the pool's lock and acts outside it. Nothing polls: every wait ends by a descriptor or at a time that is known.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rud._clock import Clock
+from rud._frames import Message
+from rud._links import Link
+from rud._retry import Destination
+from rud._scheduler import Scheduler
+from rud._settling import Settling
+from rud._transfer import Transfer
+from rud._worker import error_from
+from rud.errors import ObjectStoreTransientError, WorkerDiedError
+
+logger = logging.getLogger("rud")
+
+RESTART_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+"""Seconds before a worker that died is replaced, by how many have died there since one was ready."""
+
+CRASH_LOOP = 4
+"""Workers that die one after another before any is ready: from then on the waits raise."""
+
+POISON = 3
+"""An upload that has killed this many workers is set aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds that a worker may take without a sign of life."""
+
+    stall: float = 30.0
+    """Nothing read from the body while sending."""
+    reply: float = 300.0
+    """No answer after the last byte was read."""
+    complete: float = 600.0
+    """The same for a multipart upload: S3 documents that its completion may take minutes."""
+    opening: float = 120.0
+    """From the start of a worker until its store is open."""
+    late_window: float = 10.0
+    """After an attempt was given up: what it has sent may still arrive, so no other bytes of its key start before."""
+    quit: float = 1.0
+    """From ``quit`` to the end of a worker."""
+    slowest: float = 1 << 20
+    """Bytes a second granted to a backend that does not read through the body it is given."""
+
+
+class Phase(enum.Enum):
+    """What a slot's worker is doing."""
+
+    DOWN = "down"
+    OPENING = "opening"
+    IDLE = "idle"
+    UPLOADING = "uploading"
+    PROBING = "probing"
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """The place of one worker, and what is known of the worker in it."""
+
+    link: Link | None = None
+    phase: Phase = Phase.DOWN
+    transfer: Transfer | None = None
+    began: float = 0.0
+    read: int = 0
+    multipart: bool = False
+    deadline: float | None = None
+    deaths: int = 0
+    start_at: float = 0.0
+    reads_body: bool = True
+    ends_with_worker: bool = True
+
+
+@dataclass(eq=False)
+class Supervisor:
+    """Everything that happens between the queues and the workers.
+
+    ``lock`` guards ``scheduler`` and ``destination`` (with the pool); the slots belong to this thread alone. ``hire`` makes
+    a worker, ``wait`` returns when a worker or another thread has something for us or when the seconds are over.
+    """
+
+    lock: threading.Condition
+    scheduler: Scheduler
+    destination: Destination
+    settling: Settling
+    hire: Callable[[], Link]
+    wait: Callable[[float | None], None]
+    clock: Clock
+    chance: random.Random
+    limits: Limits
+    slots: list[Slot]
+    threads: bool
+    """Workers are threads: one that was given up may still be at work."""
+    trouble: Exception | None = field(default=None, init=False)
+    """Why no worker can be had; cleared by the first that is ready."""
+    _dying: list[Link] = field(default_factory=list, init=False)
+
+    def step(self) -> None:
+        """One round; returns when there is nothing to do before the next event."""
+        before = self.clock.monotonic()
+        timeout = self._until_next(before)
+        self.wait(timeout)
+        self._forgive_lateness(self.clock.monotonic() - before, timeout)
+        heard = self._take_messages()
+        if not heard:
+            # Only when every pipe was found empty: a late parent must not kill a worker whose answer lies there.
+            self._judge_deadlines()
+        self._assign()
+
+    def stop(self) -> None:
+        """Let idle workers go, end the others, and see all of them end."""
+        for slot in self.slots:
+            if slot.link is None:
+                continue
+            if slot.phase is Phase.IDLE:
+                slot.link.send({"do": "quit"})
+            else:
+                slot.link.kill()
+            self._dying.append(slot.link)
+            slot.link, slot.phase = None, Phase.DOWN
+        if self.threads:
+            return
+        end = self.clock.monotonic() + self.limits.quit
+        while self._dying and self.clock.monotonic() < end:
+            self.wait(end - self.clock.monotonic())
+            self._bury()
+        for link in self._dying:
+            link.kill()
+
+    # Waiting
+
+    def _until_next(self, now: float) -> float | None:
+        times = [slot.deadline for slot in self.slots if slot.deadline is not None]
+        times += [slot.start_at for slot in self.slots if slot.phase is Phase.DOWN]
+        with self.lock:
+            due = self.scheduler.next_due() if self.destination.open and self._idle() else None
+            probe = self.destination.next_time() if self._idle() else None
+        times += [time for time in (due, probe) if time is not None]
+        return max(0.0, min(times) - now) if times else None
+
+    def _idle(self) -> Slot | None:
+        return next((slot for slot in self.slots if slot.phase is Phase.IDLE), None)
+
+    def _forgive_lateness(self, waited: float, timeout: float | None) -> None:
+        """A stopped or starved parent must not blame its workers for the time that it slept itself."""
+        late = waited - timeout if timeout is not None else 0.0
+        if late > 1.0:
+            for slot in self.slots:
+                if slot.deadline is not None:
+                    slot.deadline += late
+
+    # Messages
+
+    def _take_messages(self) -> bool:
+        heard = False
+        for slot in self.slots:
+            if slot.link is None:
+                continue
+            # Asked before the messages are taken: what comes between the two is then still taken.
+            ended = slot.link.ended
+            for message in slot.link.receive():
+                heard = True
+                self._on_message(slot, message)
+            if ended or slot.link.ended:
+                for message in slot.link.receive():
+                    self._on_message(slot, message)
+                self._on_death(slot)
+                heard = True
+        self._bury()
+        return heard
+
+    def _bury(self) -> None:
+        for link in self._dying:
+            link.receive()
+        self._dying = [link for link in self._dying if not link.ended]
+
+    def _on_message(self, slot: Slot, message: Message) -> None:
+        now = self.clock.monotonic()
+        match message["re"]:
+            case "log":
+                logging.getLogger(message.get("name", "rud")).log(message["level"], "%s", message["text"])
+            case "ready":
+                self._on_ready(slot, message, now)
+            case "probed":
+                self._on_probed(slot, message, now)
+            case "result" if slot.transfer is not None and message["id"] == slot.transfer.entry.id:
+                self._on_result(slot, slot.transfer, message, now)
+            case "progress" | "started" | "multipart" if slot.transfer and message["id"] == slot.transfer.entry.id:
+                slot.read = message.get("read", slot.read)
+                if "upload" in message:
+                    slot.multipart = True
+                    self.settling.multipart(slot.transfer.entry, message["upload"])
+                slot.deadline = self._deadline(slot, now)
+            case _:
+                pass  # of an attempt that has been given up
+
+    def _on_ready(self, slot: Slot, message: Message, now: float) -> None:
+        slot.phase, slot.deadline, slot.deaths = Phase.IDLE, None, 0
+        with self.lock:
+            self.trouble = None
+            if "error" in message:
+                self._refused(error_from(message["error"]), now)
+                self.lock.notify_all()
+                return
+        slot.reads_body = message["capabilities"]["reads_body"] is True
+        slot.ends_with_worker = message["capabilities"]["ends_with_worker"] is True and not self.threads
+
+    def _refused(self, error: Exception, now: float) -> None:
+        """The store could not be opened, or its bucket is missing."""
+        if isinstance(error, ObjectStoreTransientError):
+            self.destination.probe_failed(error, now, self.chance)
+        else:
+            self.destination.refuse(error, now)
+
+    def _on_probed(self, slot: Slot, message: Message, now: float) -> None:
+        slot.phase, slot.deadline = Phase.IDLE, None
+        error = error_from(message["error"]) if "error" in message else None
+        self.settling.judge(error, now)
+
+    def _on_result(self, slot: Slot, transfer: Transfer, message: Message, now: float) -> None:
+        slot.phase, slot.transfer, slot.deadline = Phase.IDLE, None, None
+        if "error" in message:
+            self.settling.attempt_failed(transfer, error_from(message["error"]), began=slot.began, now=now)
+        else:
+            self.settling.attempt_ended(transfer, message, now)
+
+    # Deaths and deadlines
+
+    def _on_death(self, slot: Slot) -> None:
+        link, transfer, phase = slot.link, slot.transfer, slot.phase
+        assert link is not None
+        now = self.clock.monotonic()
+        obituary = link.obituary()
+        slot.link, slot.transfer, slot.deadline, slot.phase = None, None, None, Phase.DOWN
+        slot.start_at = now + RESTART_DELAYS[min(slot.deaths, len(RESTART_DELAYS) - 1)]
+        slot.deaths += 1
+        logger.warning("a worker has died while %s: %s; it is replaced", phase.value, obituary)
+        if phase is Phase.PROBING:
+            with self.lock:
+                self.destination.probe_lost(now)
+        if transfer is not None:
+            self._quiet(slot, transfer, now)
+            self.settling.worker_lost(transfer, f"{obituary} after {slot.read} of {transfer.entry.size} bytes", POISON)
+        elif slot.deaths >= CRASH_LOOP:
+            with self.lock:
+                self.trouble = WorkerDiedError(f"{slot.deaths} workers died before they could work, the last: {obituary}")
+                self.lock.notify_all()
+
+    def _quiet(self, slot: Slot, transfer: Transfer, now: float) -> None:
+        if not slot.ends_with_worker:
+            with self.lock:
+                self.scheduler.quiet(transfer, now + self.limits.late_window)
+
+    def _deadline(self, slot: Slot, now: float) -> float:
+        assert slot.transfer is not None
+        if not slot.reads_body:
+            return slot.began + self.limits.stall + self.limits.reply + slot.transfer.entry.size / self.limits.slowest
+        if slot.read < slot.transfer.entry.size:
+            return now + self.limits.stall
+        return now + (self.limits.complete if slot.multipart else self.limits.reply)
+
+    def _judge_deadlines(self) -> None:
+        now = self.clock.monotonic()
+        for slot in self.slots:
+            if slot.deadline is not None and slot.deadline <= now:
+                self._give_up(slot, now)
+        with self.lock:
+            if self.destination.tick(now):
+                logger.error("the destination has not answered for %.0f s: %s", now, self.destination.trouble)
+                self.lock.notify_all()
+
+    def _give_up(self, slot: Slot, now: float) -> None:
+        """A worker that shows no sign of life is ended; its attempt counts as one that failed for want of an answer."""
+        link, transfer, phase = slot.link, slot.transfer, slot.phase
+        assert link is not None
+        logger.warning("a worker that was %s gave no sign of life in time and is replaced", phase.value)
+        link.kill()
+        self._dying.append(link)
+        slot.link, slot.transfer, slot.deadline, slot.phase = None, None, None, Phase.DOWN
+        slot.start_at = now
+        if phase is Phase.OPENING:
+            slot.deaths += 1
+            slot.start_at += RESTART_DELAYS[min(slot.deaths, len(RESTART_DELAYS) - 1)]
+        stalled = ObjectStoreTransientError.during(
+            phase.value, transfer.entry.key if transfer else "", "no sign of life in time (stall_timeout)"
+        )
+        if phase is Phase.PROBING:
+            self.settling.judge(stalled, now)
+        if transfer is not None:
+            with self.lock:
+                self.scheduler.quiet(transfer, now + self.limits.late_window)
+            self.settling.attempt_failed(transfer, stalled, began=slot.began, now=now)
+
+    # Assigning
+
+    def _assign(self) -> None:
+        now = self.clock.monotonic()
+        for slot in self.slots:
+            if slot.phase is Phase.DOWN and slot.start_at <= now:
+                self._hire(slot, now)
+        self.settling.record()
+        while (slot := self._idle()) is not None:
+            with self.lock:
+                probe = self.destination.probe_due(now)
+                if probe:
+                    self.destination.probe_started()
+                transfer = self.scheduler.start(now) if self.destination.open else None
+            if probe:
+                slot.phase, slot.deadline = Phase.PROBING, now + self.limits.stall
+                assert slot.link is not None
+                slot.link.send({"do": "probe", "reopen": self.destination.reopen})
+            elif transfer is not None:
+                self._send(slot, transfer, now)
+            else:
+                return
+
+    def _hire(self, slot: Slot, now: float) -> None:
+        try:
+            slot.link = self.hire()
+        except OSError as error:
+            slot.deaths += 1
+            slot.start_at = now + RESTART_DELAYS[min(slot.deaths, len(RESTART_DELAYS) - 1)]
+            with self.lock:
+                self.trouble = WorkerDiedError(f"no worker can be started: {error}")
+                self.lock.notify_all()
+            return
+        slot.phase, slot.deadline = Phase.OPENING, now + self.limits.opening
+
+    def _send(self, slot: Slot, transfer: Transfer, now: float) -> None:
+        job = self.settling.job_for(transfer)
+        slot.phase, slot.transfer, slot.began, slot.read, slot.multipart = Phase.UPLOADING, transfer, now, 0, False
+        slot.deadline = self._deadline(slot, now)
+        assert slot.link is not None
+        slot.link.send({"do": "upload", "job": job.to_wire()})
+

@@ -1,0 +1,292 @@
+"""``Uploader``: hand over a file, go on training, hear of failures at a time of your own choosing."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from rud._exits import at_exit, no_longer
+from rud._links import MARK
+from rud._object_store import ObjectStore
+from rud._options import Options
+from rud._pool import PoolOptions, WorkerPool
+from rud._ranks import RankInfo
+from rud._registry import resolve
+from rud._report import Report
+from rud._retry import RetryPolicy
+from rud._runtime import Runtime, ThreadedRuntime
+from rud._spool import Spool, SpoolOptions
+from rud._supervisor import Limits
+from rud.errors import ConfigurationError, PoolClosedError
+from rud.upload import Upload
+
+logger = logging.getLogger("rud")
+
+_FOLDER_HELP = """\
+{folder!r} is a folder, and upload() takes one file. To upload all of it:
+
+    for path in sorted(pathlib.Path({folder!r}).rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            key = "{name}/" + path.relative_to({folder!r}).as_posix()
+            uploader.upload(path, key)
+"""
+
+
+class Uploader:
+    """Uploads files to one destination in the background, and loses none that it has accepted.
+
+    ``uri``: ``"file:///folder"``, a ``pathlib.Path``, or any registered scheme, with an optional prefix;
+    ``backend_kwargs``: constructor arguments of the store's class. ``num_concurrent_uploads``: workers, processes with
+    ``use_procs`` (the default), else threads. ``num_attempts``: attempts at an upload that are charged to itself; an
+    outage of the destination is not.
+
+    Options, keyword-only, each also ``RUD_<OPTION>`` in the environment; sizes in bytes or as ``"20GiB"``, times in
+    seconds:
+
+    - ``upload_staging_folder``: where accepted files wait; default a private folder under the system's temporary one.
+      What was accepted survives the machine only if this folder does.
+    - ``staging_mode``: ``"auto"`` (reflink where the file system can, else copy), ``"reflink"``, ``"link"`` (hard link; for
+      files that are never changed in place), ``"move"``, ``"copy"``. Files up to 256 KiB are always copied.
+    - ``fsync`` (``False``): accepted files and stored objects also survive the loss of power.
+    - ``max_staged_bytes`` (no limit), ``when_full`` (``"raise"`` or ``"block"``).
+    - ``stall_timeout`` (30): an upload of which no byte is read for so long is given up and tried again.
+    - ``outage_timeout`` (900): how long an unreachable destination is waited for before the waits raise.
+    - ``close_timeout`` (60): how long leaving the program waits. ``orphan_grace`` (5): how long a worker goes on after it.
+    - ``on_failure``: ``"raise"`` or ``"warn"``, for ``raise_if_failed``, ``drain`` and the end of the ``with`` block.
+
+    Raises ``ConfigurationError`` for a wrong URI, argument, option, staging folder or rank variable; nothing is left behind.
+    Thread-safe. A forked child can neither upload nor close; it is told so.
+    """
+
+    def __init__(
+        self,
+        uri: str | os.PathLike[str],
+        *,
+        backend_kwargs: Mapping[str, Any] | None = None,
+        num_concurrent_uploads: int = 1,
+        use_procs: bool = True,
+        num_attempts: int = 3,
+        upload_staging_folder: str | os.PathLike[str] | None = None,
+        staging_mode: Literal["auto", "reflink", "link", "move", "copy"] | None = None,
+        fsync: bool | None = None,
+        max_staged_bytes: int | str | None = None,
+        when_full: Literal["raise", "block"] | None = None,
+        stall_timeout: float | None = None,
+        outage_timeout: float | None = None,
+        close_timeout: float | None = None,
+        orphan_grace: float | None = None,
+        on_failure: Literal["raise", "warn"] | None = None,
+        _runtime: Runtime | None = None,
+    ) -> None:
+        _refuse_in_a_worker()
+        self._options = options = Options.build(
+            os.environ,
+            upload_staging_folder=upload_staging_folder,
+            staging_mode=staging_mode,
+            fsync=fsync,
+            max_staged_bytes=max_staged_bytes,
+            when_full=when_full,
+            stall_timeout=stall_timeout,
+            outage_timeout=outage_timeout,
+            close_timeout=close_timeout,
+            orphan_grace=orphan_grace,
+            on_failure=on_failure,
+        )
+        workers = _at_least_one("num_concurrent_uploads", num_concurrent_uploads)
+        policy = RetryPolicy(attempts=_at_least_one("num_attempts", num_attempts))
+        rank = RankInfo.from_environment().rank
+        spec = resolve(uri, backend_kwargs)
+        self._uri = spec.uri
+        self._store = ObjectStore(spec.open())
+        use_procs = use_procs and _processes_are_possible()
+        if use_procs and self._store.backend.capabilities.processes is not True:
+            reason = self._store.backend.capabilities.processes
+            raise ConfigurationError(f"{spec.uri} cannot be used by worker processes: {reason}; pass use_procs=False")
+        runtime = _runtime or ThreadedRuntime(use_procs=use_procs)
+        self._pid = os.getpid()
+        self._closed: Report | None = None
+        self._spool = Spool(
+            SpoolOptions(
+                folder=options.upload_staging_folder,
+                mode=options.staging_mode,
+                fsync=options.fsync,
+                max_bytes=options.max_staged_bytes,
+                when_full=options.when_full,
+            ),
+            destination=spec.destination,
+            rank=rank,
+            clock=runtime.clock,
+            run_job=runtime.run_job,
+        )
+        pool_options = PoolOptions(
+            workers=workers,
+            policy=policy,
+            limits=Limits(stall=options.stall_timeout),
+            outage_timeout=options.outage_timeout,
+            orphan_grace=options.orphan_grace,
+            durable=options.fsync,
+            rank=rank,
+        )
+        self._pool = WorkerPool(spec, self._spool, runtime, pool_options, self._store.get_uri)
+        self._adopt()
+        self._pool.start()
+        at_exit(self._close_at_exit)
+
+    def _adopt(self) -> None:
+        adoption = self._spool.adopt()
+        for line in (*adoption.skipped, *adoption.damage):
+            logger.warning("%s", line)
+        count = self._pool.adopt(adoption)
+        if count:
+            logger.warning("%d uploads that an earlier run has left are sent as well", count)
+        logger.info("accepted files wait in %s", self._spool.folder)
+
+    def __repr__(self) -> str:
+        return f"<Uploader {self._uri}: {self._pool.counts()}>"
+
+    @property
+    def staging_folder(self) -> str:
+        """Where what this uploader has accepted lies; what to give to ``rud status`` and ``rud resume``."""
+        return self._spool.folder
+
+    @property
+    def remote_backend(self) -> ObjectStore:
+        """The destination as a store of this thread's own."""
+        return self._store
+
+    def get_uri(self, key: str) -> str:
+        """The address under which ``key`` will be found. ``InvalidKeyError``."""
+        return self._store.get_uri(key)
+
+    def upload(
+        self,
+        source: str | os.PathLike[str],
+        key: str,
+        *,
+        overwrite: bool = True,
+        after: Sequence[Upload] = (),
+    ) -> Upload:
+        """Accept the file ``source`` to be stored under ``key``; it may be changed or removed as soon as this returns
+        (with ``staging_mode="link"`` it may be removed, not changed; ``"move"`` has removed it).
+
+        ``overwrite=False``: fails, later, when the store holds another object of that key. ``after``: uploads of this
+        uploader that must be stored before this one is sent. An upload that waits is superseded by a newer one of its key.
+
+        Raises, and has then accepted nothing and left nothing in staging: ``FileNotFoundError``, ``IsADirectoryError``,
+        ``PermissionError`` for the source; ``InvalidKeyError``; ``FileExistsError`` when an upload of that key is under
+        way and ``overwrite=False``; ``SpoolError`` (an ``OSError``) when it cannot be staged; ``PoolClosedError``.
+        """
+        self._refuse_in_a_child("upload")
+        uri = self._store.get_uri(key)
+        if os.path.isdir(source):
+            folder = os.fspath(source)
+            name = os.path.basename(os.path.abspath(folder))
+            raise IsADirectoryError(_FOLDER_HELP.format(folder=folder, name=name))
+        transfers = [dependency.transfer_of(self._pool) for dependency in after]
+        staged = self._spool.stage(source)
+        transfer = self._pool.submit(staged, key, overwrite=overwrite, after=transfers)
+        return Upload(self._pool, transfer, uri)
+
+    def raise_if_failed(self) -> None:
+        """Raise the first failure that nobody has been told of, the others as its notes; each is reported once.
+
+        With ``on_failure="warn"`` a ``RuntimeWarning`` each instead. For ``batch_end`` and its like: costs next to nothing.
+        """
+        failures = self._pool.take_failures()
+        if self._options.on_failure == "warn":
+            for failure in failures:
+                warnings.warn(str(failure), RuntimeWarning, stacklevel=2)
+        elif failures:
+            first, *others = failures
+            for other in others:
+                first.add_note(f"also: {other}")
+            raise first
+
+    def drain(self, timeout: float | None = None) -> None:
+        """Return when everything accepted before the call is stored.
+
+        Raises what has failed (see ``raise_if_failed``), ``OutageError`` when the destination has not answered for
+        ``outage_timeout`` seconds, and ``UploadTimeoutError`` (a ``TimeoutError``) after ``timeout`` seconds. Without a
+        timeout of its own it ends all the same: every upload is bounded by its limits, its attempts and the outage.
+        """
+        self._refuse_in_a_child("drain")
+        self._pool.drain(timeout)
+        self.raise_if_failed()
+
+    def counts(self) -> Report:
+        """How many uploads are in which state, at this moment; ``left`` is empty."""
+        return self._pool.counts()
+
+    def close(self, timeout: float | None = None) -> Report:
+        """Accept no more, wait up to ``timeout`` (``close_timeout``) seconds, let the workers go; what is left, by name.
+
+        Returns within ``timeout`` + 1 s whatever happens. What is not stored stays in the spool, for ``rud resume`` or for
+        the next run of the same rank with the same destination. Raises nothing for it; may be called again.
+        """
+        if self._closed is None and os.getpid() == self._pid:
+            limit = self._options.close_timeout if timeout is None else max(0.0, timeout)
+            try:
+                self._closed = self._pool.close(limit)
+            finally:
+                no_longer(self)
+                self._store.close()
+        return self._closed or Report()
+
+    def _close_at_exit(self) -> None:
+        try:
+            report = self.close()
+        except KeyboardInterrupt:
+            report = self._pool.counts()
+        if not report.complete:
+            print(f"rud: {report.advice()}", file=sys.stderr)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if os.getpid() != self._pid:
+            return
+        if error is not None:
+            self._close_at_exit()
+            return
+        try:
+            self.drain()
+        finally:
+            report = self.close()
+        self.raise_if_failed()
+        if report.spooled:
+            raise PoolClosedError(report.advice())
+
+    def _refuse_in_a_child(self, what: str) -> None:
+        if os.getpid() != self._pid:
+            raise PoolClosedError(
+                f"{what} was called in process {os.getpid()}, a fork of {self._pid} that built the uploader: "
+                "nothing was accepted. Build an Uploader in the process that uses it."
+            )
+
+
+def _at_least_one(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return value
+
+
+def _refuse_in_a_worker() -> None:
+    if MARK in os.environ and os.environ[MARK] == str(os.getppid()):
+        raise ConfigurationError(
+            f"an Uploader cannot be built inside a worker process of another one (process {os.environ[MARK]})"
+        )
+
+
+def _processes_are_possible() -> bool:
+    if getattr(sys, "frozen", False) or not sys.executable:
+        warnings.warn("a frozen program has no interpreter for worker processes: rud uses threads", RuntimeWarning, stacklevel=3)
+        return False
+    return True
+
+
