@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rud import _faultpoints
@@ -99,6 +99,16 @@ class Log:
         with self.lock:
             self._hold_reserve()
             self._rotate()
+
+    def moved(self, folder: str) -> None:
+        """The folder was renamed; nothing is accepted yet."""
+        self.folder = folder
+        self._reserve = os.path.join(folder, os.path.basename(self._reserve))
+        segment, end, newest = self.committed
+        path = os.path.join(folder, os.path.basename(segment.path))
+        self.committed = (replace(segment, path=path), end, newest)
+        self._unsynced_folders.clear()
+        self.need_folder_sync(folder)
 
     def need_folder_sync(self, *folders: str) -> None:
         if self.fsync:

@@ -14,7 +14,7 @@ import os
 import struct
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rud._spool import files
@@ -101,11 +101,12 @@ class Owner:
             files.remove_tree(hidden)
 
 
-def born(root: str, name: str, facts: Mapping[str, Any], *, sync: bool) -> Owner:
-    """A new owner folder in ``root``: built and locked under a hidden name, then renamed."""
+def born(root: str, name: str, facts: Mapping[str, Any], new_log: Callable[[str], Log], *, sync: bool) -> Owner:
+    """A new owner folder in ``root``: built, with its first segment, and locked under a hidden name, then renamed."""
     hidden, folder = os.path.join(root, "." + name), os.path.join(root, name)
     os.mkdir(hidden, 0o700)
     lock = guard = -1
+    log: Log | None = None
     try:
         for inner in ("big", "failed"):
             os.mkdir(os.path.join(hidden, inner), 0o700)
@@ -114,10 +115,15 @@ def born(root: str, name: str, facts: Mapping[str, Any], *, sync: bool) -> Owner
         lock = _open_lock(os.path.join(hidden, "owner.lock"), os.O_CREAT)
         _lock_own(lock)
         guard = _guard(hidden)
+        log = new_log(hidden)
+        log.begin()
         with _owned_lock:
             _owned[os.path.realpath(folder)] = os.getpid()
         os.rename(hidden, folder)
+        log.moved(folder)
     except BaseException:
+        if log is not None:
+            log.close()
         for descriptor in (lock, guard):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -125,7 +131,9 @@ def born(root: str, name: str, facts: Mapping[str, Any], *, sync: bool) -> Owner
             _owned.pop(os.path.realpath(folder), None)
         files.remove_tree(hidden)
         raise
-    return Owner(folder, facts, lock, guard)
+    own = Owner(folder, facts, lock, guard)
+    own.log = log
+    return own
 
 
 def take(folder: str) -> Owner:

@@ -116,7 +116,7 @@ def _bound(place: tuple[int, int], kind: int, header: bytes, payload_length: int
 def encode_record(
     place: tuple[int, int], kind: Kind, header: bytes, payload: bytes = b"", payload_crc: int = 0
 ) -> list[bytes]:
-    """The bytes of a record for ``place`` (the segment's number and an offset in it), as parts to be written together."""
+    """The bytes of a record for ``place`` (a segment's random number, an offset), as parts to be written together."""
     header_crc = _bound(place, kind, header, len(payload), payload_crc)
     check = _checked(kind, len(header), len(payload), header_crc, payload_crc)
     fixed = _RECORD.pack(_MAGIC, kind, check, len(header), len(payload), header_crc, payload_crc)
@@ -146,7 +146,7 @@ def _is_torn(data: Buffer, at: int, size: int) -> bool:
         return True
     magic, kind, check, header_length, payload_length, header_crc, payload_crc = _RECORD.unpack(rest)
     if magic == _MAGIC and check == _checked(kind, header_length, payload_length, header_crc, payload_crc):
-        return at + _RECORD.size + header_length + payload_length > size
+        return bool(at + _RECORD.size + header_length + payload_length > size)
     return not any(rest) and not any(data[at:size])
 
 

@@ -129,13 +129,7 @@ class Spool:
                 "destination": self._destination,
             }
             name = f"{self._ids.next():016x}-{os.getpid()}-{os.urandom(3).hex()}"
-            own = owner.born(self._root, name, facts, sync=self._options.fsync)
-            own.log = self._log_of(own)
-            try:
-                own.log.begin()
-            except BaseException:
-                own.end()
-                raise
+            own = owner.born(self._root, name, facts, self._new_log, sync=self._options.fsync)
         except OSError as error:
             home.undo(made)
             raise ConfigurationError(
@@ -145,9 +139,9 @@ class Spool:
         own.log.need_folder_sync(*parents, *(os.path.dirname(folder) for folder in made))
         return own
 
-    def _log_of(self, own: Owner) -> Log:
+    def _new_log(self, folder: str) -> Log:
         options = self._options
-        return Log(own.folder, segment_bytes=options.segment_limit, fsync=options.fsync, newest_id=self._ids.newest)
+        return Log(folder, segment_bytes=options.segment_limit, fsync=options.fsync, newest_id=self._ids.newest)
 
     @property
     def folder(self) -> str:
