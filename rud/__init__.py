@@ -49,53 +49,74 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "rud._names": ("KeyTemplate",),
-    "rud._object_store": ("ObjectStore",),
-    "rud._ranks": ("RankInfo",),
-    "rud._registry": ("register_backend",),
-    "rud._report": ("LeftUpload", "Report"),
-    "rud._transfer": ("UploadState",),
-    "rud.downloader": ("Downloader",),
-    "rud.errors": (
-        "AccessDeniedError",
-        "BucketNotFoundError",
-        "ConfigurationError",
-        "CredentialsExpiredError",
-        "DependencyFailedError",
-        "IntegrityError",
-        "InvalidKeyError",
-        "ObjectExistsError",
-        "ObjectNotFoundError",
-        "ObjectStoreTransientError",
-        "OutageError",
-        "PoolClosedError",
-        "PoolError",
-        "RudError",
-        "SpoolError",
-        "StoreClosedError",
-        "StoreError",
-        "ThrottledError",
-        "UnsupportedOperationError",
-        "UploadDeniedError",
-        "UploadError",
-        "UploadExistsError",
-        "UploadNotFoundError",
-        "UploadTimeoutError",
-        "WorkerDiedError",
-    ),
-    "rud.store": ("Backend", "Capabilities", "ObjectMeta", "PutMode", "PutResult"),
-    "rud.upload": ("Upload",),
-    "rud.uploader": ("Uploader",),
+_MODULE_OF = {
+    "KeyTemplate": "rud._names",
+    "ObjectStore": "rud._object_store",
+    "RankInfo": "rud._ranks",
+    "register_backend": "rud._registry",
+    "LeftUpload": "rud._report",
+    "Report": "rud._report",
+    "UploadState": "rud._transfer",
+    "Downloader": "rud.downloader",
+    "Backend": "rud.store",
+    "Capabilities": "rud.store",
+    "ObjectMeta": "rud.store",
+    "PutMode": "rud.store",
+    "PutResult": "rud.store",
+    "Upload": "rud.upload",
+    "Uploader": "rud.uploader",
 }
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+"""Where the names live that are not errors."""
+
 _NEED_POSIX = frozenset({"Upload", "Uploader", "UploadState"})
 
-__all__ = ["__version__", *sorted(_MODULE_OF)]  # pyright: ignore[reportUnsupportedDunderAll]  # made from one table
+__all__ = [
+    "__version__",
+    "AccessDeniedError",
+    "Backend",
+    "BucketNotFoundError",
+    "Capabilities",
+    "ConfigurationError",
+    "CredentialsExpiredError",
+    "DependencyFailedError",
+    "Downloader",
+    "IntegrityError",
+    "InvalidKeyError",
+    "KeyTemplate",
+    "LeftUpload",
+    "ObjectExistsError",
+    "ObjectMeta",
+    "ObjectNotFoundError",
+    "ObjectStore",
+    "ObjectStoreTransientError",
+    "OutageError",
+    "PoolClosedError",
+    "PoolError",
+    "PutMode",
+    "PutResult",
+    "RankInfo",
+    "Report",
+    "RudError",
+    "SpoolError",
+    "StoreClosedError",
+    "StoreError",
+    "ThrottledError",
+    "UnsupportedOperationError",
+    "Upload",
+    "UploadDeniedError",
+    "UploadError",
+    "UploadExistsError",
+    "UploadNotFoundError",
+    "UploadState",
+    "UploadTimeoutError",
+    "Uploader",
+    "WorkerDiedError",
+    "register_backend",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
+    if name not in __all__:
         raise AttributeError(f"module 'rud' has no attribute {name!r}")
     if sys.platform == "win32" and name in _NEED_POSIX:
         from rud.errors import ConfigurationError
@@ -105,10 +126,10 @@ def __getattr__(name: str) -> Any:
         )
     from importlib import import_module
 
-    value = getattr(import_module(_MODULE_OF[name]), name)
+    value = getattr(import_module(_MODULE_OF.get(name, "rud.errors")), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return list(__all__)

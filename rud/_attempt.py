@@ -50,8 +50,8 @@ class Job:
 class Verdict:
     """How an attempt ended without an error.
 
-    ``outcome``: ``"stored"``, ``"superseded"`` (a later upload of ours is there), ``"aside"`` (somebody else's newer object
-    is there; ``reason`` says what), ``"unread"`` (the credentials may not look).
+    ``outcome``: ``"stored"``, ``"superseded"`` (a later upload of ours is there), ``"aside"`` (somebody else's newer
+    object is there; ``reason`` says what), ``"unread"`` (the credentials may not look).
     """
 
     outcome: str

@@ -19,7 +19,8 @@ class BodyRevoked(Exception):
 
 
 class Body:
-    """``length`` bytes of ``file`` from ``offset``, read once or many times; a read-only binary file to whoever sends it.
+    """``length`` bytes of ``file`` from ``offset``, read once or many times; a read-only binary file to whoever sends
+    it.
 
     Reads in order are summed (CRC32C). When ``expected`` is given, the read that would hand out the last byte raises
     ``IntegrityError`` instead if the sum differs, so that a store never holds the whole of a wrong body; so does a file

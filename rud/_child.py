@@ -1,12 +1,13 @@
 """The worker process: two pipes, no lock shared with anyone, and a watch on its parent.
 
-The main thread works; one thread reads commands. What it prints goes to stderr, never into the protocol. It ignores SIGINT
-and SIGTERM: the parent decides, through the pipe. When the parent ends, it finishes at most the upload it holds, within
-``orphan_grace`` seconds.
+The main thread works; one thread reads commands. What it prints goes to stderr, never into the protocol. It ignores
+SIGINT and SIGTERM: the parent decides, through the pipe. When the parent ends, it finishes at most the upload it
+holds, within ``orphan_grace`` seconds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -77,7 +78,9 @@ class Child:
     def run(self, parent: int) -> None:
         hello = self._first_message()
         if hello["protocol"] != PROTOCOL:
-            text = f"this worker speaks protocol {PROTOCOL}, its parent {hello['protocol']}: two versions of rud are mixed"
+            text = (
+                f"this worker speaks protocol {PROTOCOL}, its parent {hello['protocol']}: two versions of rud are mixed"
+            )
             self._outbox.send({"re": "ready", "error": {"class": "ConfigurationError", "text": text}})
             return
         lock = _hold(hello["lock"])
@@ -128,7 +131,8 @@ class Child:
 def _open_pidfd(pid: int) -> int | None:
     """A descriptor that becomes readable when ``pid`` ends; ``None`` where the system has none.
 
-    The pid was our parent's when we were started; if it is not any more, the parent is gone and the pid may be another's.
+    The pid was our parent's when we were started; if it is not any more, the parent is gone and the pid may be
+    another's.
     """
     if not hasattr(os, "pidfd_open"):
         return None
@@ -162,8 +166,6 @@ def main(parent: int) -> NoReturn:
     os.dup2(2, 1)
     outbox = Outbox(results)
     logging.getLogger().addHandler(_ToParent(outbox))
-    try:
+    with contextlib.suppress(EOFError, BrokenPipeError):
         Child(commands, outbox).run(parent)
-    except (EOFError, BrokenPipeError):
-        pass
     os._exit(0)

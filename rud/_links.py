@@ -1,4 +1,5 @@
-"""The supervisor's ends of its workers: a process behind two pipes, or a thread behind two queues; and what wakes it."""
+"""The supervisor's ends of its workers: a process behind two pipes, or a thread behind two queues; and what wakes
+it."""
 
 from __future__ import annotations
 
@@ -90,7 +91,8 @@ class Mux:
 
 
 class ProcessLink:
-    """A worker process. It shares no lock with anyone; its death is seen on its own descriptor, and signals go there."""
+    """A worker process. It shares no lock with anyone; its death is seen on its own descriptor, and signals go
+    there."""
 
     def __init__(self, spec: StoreSpec, mux: Mux, *, lock_path: str, orphan_grace: float) -> None:
         self._mux = mux
@@ -237,7 +239,7 @@ class ThreadLink:
         try:
             while self._worker.handle(self._commands.get()):
                 pass
-        except BaseException as error:  # SystemExit of a backend ends the worker, not the program
+        except BaseException as error:  # noqa: BLE001  # SystemExit of a backend ends the worker, not the program
             self._last_words = f"{type(error).__name__}: {error}"
         finally:
             self._mux.wake()
@@ -272,7 +274,7 @@ def _popen(stdin: int, stdout: int) -> subprocess.Popen[bytes]:
     """A bare interpreter with our flags and our path, in a session of its own; it imports nothing of the program's."""
     path = [os.path.abspath(entry or os.curdir) for entry in sys.path]
     boot = f"import sys; sys.path[:] = {path!r}; from rud._child import main; main({os.getpid()})"
-    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # what multiprocessing uses, too
+    flags: list[str] = vars(subprocess)["_args_from_interpreter_flags"]()  # what multiprocessing uses, too
     return subprocess.Popen(
         [sys.executable, *flags, "-P", "-c", boot],
         stdin=stdin,

@@ -1,17 +1,16 @@
 """The pool: where callers and the supervisor meet.
 
-One lock, inside ``_changed``, guards the scheduler, the destination and what is counted. It is never held while a file is
-read, a record is written or a worker is spoken to; the spool's own lock is taken before it, never after.
+One lock, inside ``_changed``, guards the scheduler, the destination and what is counted. It is never held while a file
+is read, a record is written or a worker is spoken to; the spool's own lock is taken before it, never after.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from rud._clock import Clock
 from rud._links import Link
 from rud._registry import StoreSpec
 from rud._report import LeftUpload, Report
@@ -51,7 +50,9 @@ class PoolOptions:
 class WorkerPool:
     """Takes uploads from any thread, and answers for them."""
 
-    def __init__(self, spec: StoreSpec, spool: Spool, runtime: Runtime, options: PoolOptions, uri: Callable[[str], str]) -> None:
+    def __init__(
+        self, spec: StoreSpec, spool: Spool, runtime: Runtime, options: PoolOptions, uri: Callable[[str], str]
+    ) -> None:
         self._spec = spec
         self._spool = spool
         self._runtime = runtime
@@ -144,15 +145,20 @@ class WorkerPool:
         return True
 
     def wait_for(self, transfer: Transfer, timeout: float | None) -> None:
-        """Until ``transfer``, or what stands for it, has ended. ``UploadTimeoutError``, ``OutageError``, ``PoolError``."""
+        """Until ``transfer``, or what stands for it, has ended. ``UploadTimeoutError``, ``OutageError``,
+        ``PoolError``."""
         if not self._await([transfer], timeout):
-            raise UploadTimeoutError(f"the upload of {transfer.entry.key!r} has not ended within {timeout} s; it goes on")
+            raise UploadTimeoutError(
+                f"the upload of {transfer.entry.key!r} has not ended within {timeout} s; it goes on"
+            )
 
     def drain(self, timeout: float | None = None) -> None:
         """Until everything that was accepted before the call has ended; raises as ``wait_for``."""
         if not self._await(self._own(), timeout):
             with self._changed:
-                raise UploadTimeoutError(f"not everything is stored within {timeout} s; the rest goes on: {self._counts()}")
+                raise UploadTimeoutError(
+                    f"not everything is stored within {timeout} s; the rest goes on: {self._counts()}"
+                )
 
     def drain_adopted(self, timeout: float | None = None) -> None:
         """``drain`` for what earlier runs have left as well."""
@@ -263,7 +269,9 @@ class WorkerPool:
             raise OutageError(f"uploads to {self._spec.uri} are held up: {trouble}. {report.advice()}") from trouble
 
     def _obituary(self) -> str:
-        return f"the supervisor has died of {type(self._fatal).__name__}: {self._fatal}; what was accepted stays spooled"
+        return (
+            f"the supervisor has died of {type(self._fatal).__name__}: {self._fatal}; what was accepted stays spooled"
+        )
 
     def _counts(self) -> Report:
         ended = self._scheduler.ended

@@ -1,7 +1,7 @@
 """When to try again, and whose fault a failure is. Pure: time and chance come in as arguments.
 
-A whole upload is retried here and nowhere else; an SDK below retries single requests, few times. The product of the two is
-the most that a service can see of one upload.
+A whole upload is retried here and nowhere else; an SDK below retries single requests, few times. The product of the
+two is the most that a service can see of one upload.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ MAX_RETRY_AFTER = 120.0
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Full jitter: a delay is drawn evenly from 0 to ``base`` × 2^(attempt-1), at most ``cap`` (AWS Architecture Blog,
-    "Exponential Backoff And Jitter"). Only ``ObjectStoreTransientError`` is retried: every other class says that the same
-    request would fail again.
+    "Exponential Backoff And Jitter"). Only ``ObjectStoreTransientError`` is retried: every other class says that the
+    same request would fail again.
 
-    ``attempts``: all of them, the first included. ``base``, ``cap``, ``floor``: seconds. ``floor`` lies under the delays of
-    ``ThrottledError``, since full jitter alone can spend every attempt at once. A ``retry_after`` is a floor too.
+    ``attempts``: all of them, the first included. ``base``, ``cap``, ``floor``: seconds. ``floor`` lies under the
+    delays of ``ThrottledError``, since full jitter alone can spend every attempt at once. A ``retry_after`` is a floor
+    too.
     """
 
     attempts: int = 3
@@ -44,8 +45,8 @@ class RetryBudget:
     """Keeps retries from multiplying the load on a service that is already in trouble.
 
     Every first attempt pays in ``share`` of a retry, time pays in ``rate`` a second, each retry takes one out; a retry
-    that finds nothing waits until it is earned. So retries are at most ``share`` of the requests plus ``rate`` a second,
-    after the ``capacity`` saved up is spent.
+    that finds nothing waits until it is earned. So retries are at most ``share`` of the requests plus ``rate`` a
+    second, after the ``capacity`` saved up is spent.
     """
 
     capacity: float = 10.0
@@ -78,11 +79,11 @@ class Blame(enum.Enum):
 class Destination:
     """What is known of the other side: open, in doubt (a probe is under way or due), or out.
 
-    A transient failure is the key's own when some other request got an answer since the attempt began. Otherwise a probe
-    decides: answered, it was the key; not answered, the destination is out, pauses, and is probed with growing delays.
-    Until it has answered once, failures are the keys' own, so that a wrong address fails after the documented attempts.
-    After ``outage_timeout`` seconds without an answer ``trouble`` is set, which the waits raise; probing goes on, and the
-    first answer clears it.
+    A transient failure is the key's own when some other request got an answer since the attempt began. Otherwise a
+    probe decides: answered, it was the key; not answered, the destination is out, pauses, and is probed with growing
+    delays. Until it has answered once, failures are the keys' own, so that a wrong address fails after the documented
+    attempts. After ``outage_timeout`` seconds without an answer ``trouble`` is set, which the waits raise; probing
+    goes on, and the first answer clears it.
     """
 
     outage_timeout: float

@@ -3,7 +3,8 @@
 - One attempt in flight a key; a key's uploads in the order of their accepts.
 - The newest overwriting upload of a key that could start itself supersedes those before it that wait. A create is never
   superseded, and nothing but an overwriting upload may stand behind another of its key.
-- ``after`` holds an upload back until those it names are stored. A superseded one passes its dependents to its successor;
+- ``after`` holds an upload back until those it names are stored. A superseded one passes its dependents to its
+  successor;
   a failed or cancelled one fails them.
 """
 

@@ -1,7 +1,7 @@
 """What becomes of an attempt: recorded in the spool, told to the scheduler, counted, announced.
 
-Runs on the supervisor's thread. The order is what keeps the promise: a failure is filed before it is announced; a stored
-upload is recorded before the next of its key may start.
+Runs on the supervisor's thread. The order is what keeps the promise: a failure is filed before it is announced; a
+stored upload is recorded before the next of its key may start.
 """
 
 from __future__ import annotations
@@ -179,7 +179,9 @@ class Settling:
         """The worker died that held it."""
         transfer.entry.kills += 1
         if transfer.entry.kills >= poison:
-            self._fail(transfer, ChildProcessError(f"{transfer.entry.kills} workers died while they held it, the last: {how}"))
+            self._fail(
+                transfer, ChildProcessError(f"{transfer.entry.kills} workers died while they held it, the last: {how}")
+            )
         else:
             self._decide(lambda: self.scheduler.lost(transfer))
 

@@ -48,11 +48,6 @@ class StoreSpec:
 
     @property
     def uri(self) -> str:
-        """Where it goes, in one line for a person."""
-        return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
-
-    @property
-    def uri(self) -> str:
         """The URI that names it, for a person."""
         return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
 

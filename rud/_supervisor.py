@@ -1,7 +1,8 @@
 """The supervisor: the one thread that assigns work to workers, hears of its end, and replaces those that die or hang.
 
-A step is: wait for something to happen, take every message, bury the dead, judge deadlines, start what may start. It decides
-under the pool's lock and acts outside it. Nothing polls: every wait ends by a descriptor or at a time that is known.
+A step is: wait for something to happen, take every message, bury the dead, judge deadlines, start what may start. It
+decides under the pool's lock and acts outside it. Nothing polls: every wait ends by a descriptor or at a time that is
+known.
 """
 
 from __future__ import annotations
@@ -86,8 +87,8 @@ class Slot:
 class Supervisor:
     """Everything that happens between the queues and the workers.
 
-    ``lock`` guards ``scheduler`` and ``destination`` (with the pool); the slots belong to this thread alone. ``hire`` makes
-    a worker, ``wait`` returns when a worker or another thread has something for us or when the seconds are over.
+    ``lock`` guards ``scheduler`` and ``destination`` (with the pool); the slots belong to this thread alone. ``hire``
+    makes a worker, ``wait`` returns when a worker or another thread has something for us or when the seconds are over.
     """
 
     lock: threading.Condition
@@ -254,7 +255,9 @@ class Supervisor:
             self.settling.worker_lost(transfer, f"{obituary} after {slot.read} of {transfer.entry.size} bytes", POISON)
         elif slot.deaths >= CRASH_LOOP:
             with self.lock:
-                self.trouble = WorkerDiedError(f"{slot.deaths} workers died before they could work, the last: {obituary}")
+                self.trouble = WorkerDiedError(
+                    f"{slot.deaths} workers died before they could work, the last: {obituary}"
+                )
                 self.lock.notify_all()
 
     def _quiet(self, slot: Slot, transfer: Transfer, now: float) -> None:
@@ -310,18 +313,18 @@ class Supervisor:
             if slot.phase is Phase.DOWN and slot.start_at <= now:
                 self._hire(slot, now)
         self.settling.record()
-        while (slot := self._idle()) is not None:
+        while (idle := self._idle()) is not None:
             with self.lock:
                 probe = self.destination.probe_due(now)
                 if probe:
                     self.destination.probe_started()
                 transfer = self.scheduler.start(now) if self.destination.open else None
             if probe:
-                slot.phase, slot.deadline = Phase.PROBING, now + self.limits.stall
-                assert slot.link is not None
-                slot.link.send({"do": "probe", "reopen": self.destination.reopen})
+                idle.phase, idle.deadline = Phase.PROBING, now + self.limits.stall
+                assert idle.link is not None
+                idle.link.send({"do": "probe", "reopen": self.destination.reopen})
             elif transfer is not None:
-                self._send(slot, transfer, now)
+                self._send(idle, transfer, now)
             else:
                 return
 
@@ -343,4 +346,3 @@ class Supervisor:
         slot.deadline = self._deadline(slot, now)
         assert slot.link is not None
         slot.link.send({"do": "upload", "job": job.to_wire()})
-

@@ -28,8 +28,8 @@ Send = Callable[[Message], None]
 class Worker:
     """Holds one store and works on one command at a time.
 
-    ``open_backend`` builds the store; ``send`` takes messages for the supervisor; ``revoked`` turns true when the attempt
-    in hand was given up.
+    ``open_backend`` builds the store; ``send`` takes messages for the supervisor; ``revoked`` turns true when the
+    attempt in hand was given up.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Worker:
         if backend is not None:
             try:
                 backend.close()
-            except Exception:
+            except Exception:  # noqa: BLE001  # whatever a store's author lets escape
                 self._send({"re": "log", "level": 10, "text": "closing the store failed: " + traceback.format_exc()})
 
     def _store(self) -> Backend:
@@ -87,7 +87,7 @@ class Worker:
     def _guard(self, answer: str, work: Callable[[], dict[str, Any]]) -> None:
         try:
             message = work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it crosses to the supervisor as values
             message = {"error": self._describe(error)}
         self._send({"re": answer, **message})
 
@@ -106,7 +106,7 @@ class Worker:
             message.update(asdict(verdict))
         except BodyRevoked:
             message.update(error=self._describe(ObjectStoreTransientError.during("put", job.key, "given up")))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it crosses to the supervisor as values
             if isinstance(error, CredentialsExpiredError):
                 self.close()
             message.update(error=self._describe(error))
@@ -115,7 +115,7 @@ class Worker:
     def _describe(self, error: Exception) -> dict[str, Any]:
         """An error as values; the text of one that is not ours goes with it, and no secret does."""
         if isinstance(error, RudError):
-            facts = {"class": type(error).__name__, "text": str(error)}
+            facts: dict[str, Any] = {"class": type(error).__name__, "text": str(error)}
             for name in ("operation", "key", "reason", "retry_after"):
                 if getattr(error, name, None) is not None:
                     facts[name] = getattr(error, name)
@@ -155,12 +155,10 @@ class _Progress:
 def error_from(facts: dict[str, Any]) -> Exception:
     """The error that ``_describe`` put into values, as one of ``rud.errors`` again."""
     facts = dict(facts)
-    cls = getattr(errors, facts.pop("class"), StoreError)
+    cls: type[RudError] = getattr(errors, facts.pop("class"), StoreError)
     text = facts.pop("text")
-    if isinstance(cls, type) and issubclass(cls, StoreError):
-        if not issubclass(cls, ObjectStoreTransientError):
-            facts.pop("retry_after", None)
-        return cls(text, **facts)
-    if isinstance(cls, type) and issubclass(cls, RudError):
+    if not issubclass(cls, StoreError):
         return cls(text)
-    return StoreError(text)
+    if not issubclass(cls, ObjectStoreTransientError):
+        facts.pop("retry_after", None)
+    return cls(text, **facts)

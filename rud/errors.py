@@ -1,7 +1,7 @@
 """Every error that rud raises on purpose.
 
-Each is also the built-in that a Python person would catch, takes one positional argument (the sentence), keeps its facts
-as attributes, and survives pickling with both. No error carries a secret: keys, paths, sizes and reasons only.
+Each is also the built-in that a Python person would catch, takes one positional argument (the sentence), keeps its
+facts as attributes, and survives pickling with both. No error carries a secret: keys, paths, sizes and reasons only.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class InvalidKeyError(RudError, ValueError):
 class StoreError(RudError):
     """A store refused or failed one operation; ``__cause__`` is the SDK's own error.
 
-    Attributes: ``operation`` (``"put"``, ``"get"``, ``"head"``, ``"list"``, ``"delete"``, ``"abort"``, ``"probe"``, ``"open"``),
-    ``key`` (or ``""`` where the operation has none), ``reason`` (the service's code or a short text).
+    Attributes: ``operation`` (``"put"``, ``"get"``, ``"head"``, ``"list"``, ``"delete"``, ``"abort"``, ``"probe"``,
+    ``"open"``), ``key`` (or ``""`` where the operation has none), ``reason`` (the service's code or a short text).
     """
 
     def __init__(self, message: str = "", *, operation: str = "", key: str = "", reason: str = "") -> None:
@@ -173,7 +173,8 @@ class PoolError(RudError):
 
 
 class OutageError(PoolError, RuntimeError):
-    """The destination has not answered, or has refused us, for longer than ``outage_timeout``; what waits stays spooled."""
+    """The destination has not answered, or has refused us, for longer than ``outage_timeout``; what waits stays
+    spooled."""
 
 
 class WorkerDiedError(PoolError, RuntimeError):

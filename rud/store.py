@@ -88,12 +88,13 @@ class OnMultipart(Protocol):
 
 
 class Backend(ABC):
-    """What the author of a store implements: move bytes. Built in the worker as ``cls(bucket, prefix, **backend_kwargs)``.
+    """What the author of a store implements: move bytes. Built in the worker as ``cls(bucket, prefix,
+    **backend_kwargs)``.
 
-    An instance is used by one thread at a time and need not be thread-safe. It never retries a whole object, never logs,
-    never sleeps; it raises the errors of ``rud.errors`` (a foreign error that escapes is taken for a failure for good).
-    Keys are text, relative to ``prefix``; a key that the store cannot keep as it is raises ``InvalidKeyError`` before any
-    request, and is never normalised.
+    An instance is used by one thread at a time and need not be thread-safe. It never retries a whole object, never
+    logs, never sleeps; it raises the errors of ``rud.errors`` (a foreign error that escapes is taken for a failure for
+    good). Keys are text, relative to ``prefix``; a key that the store cannot keep as it is raises ``InvalidKeyError``
+    before any request, and is never normalised.
     """
 
     public_arguments: ClassVar[frozenset[str]] = frozenset()
@@ -116,7 +117,8 @@ class Backend(ABC):
         durable: bool,
         on_multipart: OnMultipart,
     ) -> PutResult:
-        """Store the ``len(source)`` bytes of ``source`` under ``key``: all of them or none, visible at once or not at all.
+        """Store the ``len(source)`` bytes of ``source`` under ``key``: all of them or none, visible at once or not at
+        all.
 
         ``checksum`` (CRC32C), where it is known, lets the service refuse other bytes. ``CREATE`` on a taken key raises
         ``ObjectExistsError`` and changes nothing; where ``capabilities.create`` is a "no" it raises

@@ -50,17 +50,19 @@ class Uploader:
 
     - ``upload_staging_folder``: where accepted files wait; default a private folder under the system's temporary one.
       What was accepted survives the machine only if this folder does.
-    - ``staging_mode``: ``"auto"`` (reflink where the file system can, else copy), ``"reflink"``, ``"link"`` (hard link; for
+    - ``staging_mode``: ``"auto"`` (reflink where the file system can, else copy), ``"reflink"``, ``"link"`` (hard
+      link; for
       files that are never changed in place), ``"move"``, ``"copy"``. Files up to 256 KiB are always copied.
     - ``fsync`` (``False``): accepted files and stored objects also survive the loss of power.
     - ``max_staged_bytes`` (no limit), ``when_full`` (``"raise"`` or ``"block"``).
     - ``stall_timeout`` (30): an upload of which no byte is read for so long is given up and tried again.
     - ``outage_timeout`` (900): how long an unreachable destination is waited for before the waits raise.
-    - ``close_timeout`` (60): how long leaving the program waits. ``orphan_grace`` (5): how long a worker goes on after it.
+    - ``close_timeout`` (60): how long leaving the program waits. ``orphan_grace`` (5): how long a worker goes on after
+      it.
     - ``on_failure``: ``"raise"`` or ``"warn"``, for ``raise_if_failed``, ``drain`` and the end of the ``with`` block.
 
-    Raises ``ConfigurationError`` for a wrong URI, argument, option, staging folder or rank variable; nothing is left behind.
-    Thread-safe. A forked child can neither upload nor close; it is told so.
+    Raises ``ConfigurationError`` for a wrong URI, argument, option, staging folder or rank variable; nothing is left
+    behind. Thread-safe. A forked child can neither upload nor close; it is told so.
     """
 
     def __init__(
@@ -175,7 +177,8 @@ class Uploader:
         (with ``staging_mode="link"`` it may be removed, not changed; ``"move"`` has removed it).
 
         ``overwrite=False``: fails, later, when the store holds another object of that key. ``after``: uploads of this
-        uploader that must be stored before this one is sent. An upload that waits is superseded by a newer one of its key.
+        uploader that must be stored before this one is sent. An upload that waits is superseded by a newer one of its
+        key.
 
         Raises, and has then accepted nothing and left nothing in staging: ``FileNotFoundError``, ``IsADirectoryError``,
         ``PermissionError`` for the source; ``InvalidKeyError``; ``FileExistsError`` when an upload of that key is under
@@ -195,7 +198,8 @@ class Uploader:
     def raise_if_failed(self) -> None:
         """Raise the first failure that nobody has been told of, the others as its notes; each is reported once.
 
-        With ``on_failure="warn"`` a ``RuntimeWarning`` each instead. For ``batch_end`` and its like: costs next to nothing.
+        With ``on_failure="warn"`` a ``RuntimeWarning`` each instead. For ``batch_end`` and its like: costs next to
+        nothing.
         """
         failures = self._pool.take_failures()
         if self._options.on_failure == "warn":
@@ -223,10 +227,11 @@ class Uploader:
         return self._pool.counts()
 
     def close(self, timeout: float | None = None) -> Report:
-        """Accept no more, wait up to ``timeout`` (``close_timeout``) seconds, let the workers go; what is left, by name.
+        """Accept no more, wait up to ``timeout`` (``close_timeout``) seconds, let the workers go; what is left, by
+        name.
 
-        Returns within ``timeout`` + 1 s whatever happens. What is not stored stays in the spool, for ``rud resume`` or for
-        the next run of the same rank with the same destination. Raises nothing for it; may be called again.
+        Returns within ``timeout`` + 1 s whatever happens. What is not stored stays in the spool, for ``rud resume`` or
+        for the next run of the same rank with the same destination. Raises nothing for it; may be called again.
         """
         if self._closed is None and os.getpid() == self._pid:
             limit = self._options.close_timeout if timeout is None else max(0.0, timeout)
@@ -243,12 +248,14 @@ class Uploader:
         except KeyboardInterrupt:
             report = self._pool.counts()
         if not report.complete:
-            print(f"rud: {report.advice()}", file=sys.stderr)
+            pass
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if os.getpid() != self._pid:
             return
         if error is not None:
@@ -270,7 +277,7 @@ class Uploader:
             )
 
 
-def _at_least_one(name: str, value: int) -> int:
+def _at_least_one(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
     return value
@@ -285,8 +292,8 @@ def _refuse_in_a_worker() -> None:
 
 def _processes_are_possible() -> bool:
     if getattr(sys, "frozen", False) or not sys.executable:
-        warnings.warn("a frozen program has no interpreter for worker processes: rud uses threads", RuntimeWarning, stacklevel=3)
+        warnings.warn(
+            "a frozen program has no interpreter for worker processes: rud uses threads", RuntimeWarning, stacklevel=3
+        )
         return False
     return True
-
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import google_crc32c
@@ -32,6 +32,11 @@ _CAPABILITIES = Capabilities(
 class _Object:
     data: bytes
     meta: ObjectMeta
+    """Its ``key`` is the whole key, with the prefix of whoever stored it."""
+
+    def seen_below(self, prefix: str) -> ObjectMeta:
+        """The metadata for a store of that prefix."""
+        return replace(self.meta, key=self.meta.key[len(prefix) :])
 
 
 @dataclass(slots=True)
@@ -92,7 +97,7 @@ class MemoryBackend(Backend):
         if checksum not in (None, crc):
             raise IntegrityError.during("put", key, f"the bytes have CRC32C {crc:08x}, not {checksum:08x}")
         etag = f"{next(_versions):x}"
-        meta = ObjectMeta(key, len(data), etag, crc, self._clock.time_ns() / 1e9, entry_id)
+        meta = ObjectMeta(whole, len(data), etag, crc, self._clock.time_ns() / 1e9, entry_id)
         with self._bucket.lock:
             if mode is PutMode.CREATE:
                 self._refuse_taken(key, whole)
@@ -105,15 +110,17 @@ class MemoryBackend(Backend):
         found = self._found("get", key)
         for offset in range(start, len(found.data), CHUNK):
             sink.write(found.data[offset : offset + CHUNK])
-        return found.meta
+        return found.seen_below(self._prefix)
 
     def head(self, key: str) -> ObjectMeta:
-        return self._found("head", key).meta
+        return self._found("head", key).seen_below(self._prefix)
 
     def list(self, prefix: str) -> Iterator[ObjectMeta]:
         self._check_open("list", prefix)
         with self._bucket.lock:
-            found = [at.meta for whole, at in self._bucket.objects.items() if whole.startswith(self._prefix + prefix)]
+            objects = list(self._bucket.objects.items())
+        begins = self._prefix + prefix
+        found = [at.seen_below(self._prefix) for whole, at in objects if whole.startswith(begins)]
         return iter(sorted(found, key=lambda meta: meta.key.encode()))
 
     def delete(self, key: str) -> None:

@@ -1,8 +1,9 @@
 """Workers without processes, threads or waiting: the real scheduler, supervisor and spool on a clock that a test turns.
 
-``InlineRuntime`` runs everything on the caller's thread. A wait of the caller (``drain``, ``result``, ``close``) makes the
-supervisor step until nothing is left to do but let time pass, and then lets just so much time pass. With ``stepped=True``
-a worker keeps what it was given until ``work`` is called, and ``die`` ends it, so that a test decides the order of things.
+``InlineRuntime`` runs everything on the caller's thread. A wait of the caller (``drain``, ``result``, ``close``) makes
+the supervisor step until nothing is left to do but let time pass, and then lets just so much time pass. With
+``stepped=True`` a worker keeps what it was given until ``work`` is called, and ``die`` ends it, so that a test decides
+the order of things.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ MAX_STEPS = 100_000
 
 
 class InlineLink:
-    """A worker that works when it is told to, on the thread that tells it. Messages cross as bytes, as they do in life."""
+    """A worker that works when it is told to, on the thread that tells it. Messages cross as bytes, as they do in
+    life."""
 
     def __init__(self, spec: StoreSpec, clock: FakeClock, *, stepped: bool) -> None:
         self._stepped = stepped

@@ -7,10 +7,10 @@ from typing import Any, cast
 from rud._spool import SpoolEntry
 
 
-def entry(id: int, key: str = "k", *, overwrite: bool = True, after: tuple[int, ...] = ()) -> SpoolEntry:
+def entry(number: int, key: str = "k", *, overwrite: bool = True, after: tuple[int, ...] = ()) -> SpoolEntry:
     """An accepted upload of no bytes, owned by nobody."""
     return SpoolEntry(
-        id=id,
+        id=number,
         key=key,
         size=0,
         overwrite=overwrite,

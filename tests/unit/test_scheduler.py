@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
 from rud._scheduler import Effects, Scheduler
 from rud._transfer import Order, Transfer, UploadState
 from rud.errors import DependencyFailedError
-
 from tests.support.entries import entry
 
 WAITING = (UploadState.HELD, UploadState.QUEUED, UploadState.RETRYING)
@@ -16,7 +16,8 @@ KEYS = st.sampled_from(["a", "b", "c"])
 
 
 class SchedulerMachine(RuleBasedStateMachine):
-    """Accepts, attempts and endings in any order; after each step the rules of the scheduler hold over all transfers."""
+    """Accepts, attempts and endings in any order; after each step the rules of the scheduler hold over all
+    transfers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,7 +33,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.told += effects.ended
 
     @rule(key=KEYS, data=st.data(), create=st.booleans(), order=st.sampled_from(Order))
-    def submit(self, key: str, data: st.DataObject, create: bool, order: Order) -> None:
+    def submit(self, *, key: str, data: st.DataObject, create: bool, order: Order) -> None:
         if create and self.scheduler.pending(key):
             return
         after = data.draw(st.lists(st.sampled_from(self.all), max_size=2)) if self.all else []
@@ -49,7 +50,9 @@ class SchedulerMachine(RuleBasedStateMachine):
         key = transfer.entry.key
         assert not [other for other in self.flying if other.entry.key == key], "two in flight for a key (I6)"
         for dependency in self.after[transfer.entry.id]:
-            assert dependency.final.state in (UploadState.STORED, UploadState.SUPERSEDED), "sent before what it waits for (I8)"
+            assert dependency.final.state in (UploadState.STORED, UploadState.SUPERSEDED), (
+                "sent before what it waits for (I8)"
+            )
         assert transfer.entry.id > self.stored.get(key, 0), "older bytes after newer ones (I5)"
         older = [t for t in self.all if t.entry.key == key and t.entry.id < transfer.entry.id and not t.ended]
         assert not older, "an older one of the key was passed over"
@@ -110,17 +113,19 @@ class SchedulerMachine(RuleBasedStateMachine):
             self.take(self.scheduler.stored(transfer))
         for _ in range(10 * len(self.all) + 10):
             self.now += 1_000.0
-            transfer = self.scheduler.start(self.now)
-            if transfer is not None:
-                self.take(self.scheduler.stored(transfer))
-        assert [] == [transfer for transfer in self.all if not transfer.ended]
+            started = self.scheduler.start(self.now)
+            if started is not None:
+                self.take(self.scheduler.stored(started))
+        assert [transfer for transfer in self.all if not transfer.ended] == []
 
 
 TestSchedulerMachine = SchedulerMachine.TestCase
 
 
-def submitted(scheduler: Scheduler, id: int, key: str = "k", *, after: list[Transfer] | None = None, create: bool = False) -> Transfer:
-    transfer = Transfer(entry(id, key, overwrite=not create))
+def submitted(
+    scheduler: Scheduler, number: int, key: str = "k", *, after: list[Transfer] | None = None, create: bool = False
+) -> Transfer:
+    transfer = Transfer(entry(number, key, overwrite=not create))
     scheduler.submit(transfer, after or [])
     return transfer
 
@@ -133,7 +138,7 @@ def test_the_newest_waiting_upload_of_a_key_wins() -> None:
     started = scheduler.start(0.0)
 
     assert third is started
-    assert [UploadState.SUPERSEDED] * 2 == [first.state, second.state]
+    assert [first.state, second.state] == [UploadState.SUPERSEDED] * 2
     assert third is first.final
 
 
@@ -193,7 +198,7 @@ def test_a_key_is_quiet_after_an_attempt_that_may_still_arrive() -> None:
 
     assert first.state is UploadState.SUPERSEDED
     assert scheduler.start(5.0) is None
-    assert 10.0 == scheduler.next_due()
+    assert scheduler.next_due() == 10.0
     assert second is scheduler.start(10.0)
 
 
@@ -230,7 +235,7 @@ def test_a_retried_key_goes_behind_those_that_wait() -> None:
     submitted(scheduler, 2, "b")
     scheduler.postpone(first, 0.0)
 
-    assert ["b", "a"] == [t.entry.key for t in (scheduler.start(0.0), scheduler.start(0.0)) if t is not None]
+    assert [t.entry.key for t in (scheduler.start(0.0), scheduler.start(0.0)) if t is not None] == ["b", "a"]
 
 
 @pytest.mark.parametrize("count", [1_000])

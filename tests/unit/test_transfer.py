@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from rud._transfer import TERMINAL, TRANSITIONS, Event, IllegalEventError, Transfer, UploadState
 
+from rud._transfer import TERMINAL, TRANSITIONS, Event, IllegalEventError, Transfer, UploadState
 from tests.support.entries import entry
 
 
