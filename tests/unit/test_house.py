@@ -42,6 +42,14 @@ def test_import_is_light(module: str) -> None:
     assert sorted(found & (set(HEAVY.split()) - {module})) == []
 
 
+def test_use_is_light() -> None:
+    """Nor does anything that the package offers, once it is asked for."""
+    found = modules_after("import rud\nfor name in rud.__all__: getattr(rud, name)") - modules_after("pass")
+
+    assert "rud.uploader" in found
+    assert sorted(found & set(HEAVY.split())) == []
+
+
 def test_plugin_import_is_light() -> None:
     """The plugin is loaded in every pytest run of everybody: beyond pytest it imports itself and its package."""
     found = modules_after("import pytest, rud_conformance.plugin") - modules_after("import pytest")
