@@ -8,6 +8,7 @@ from typing import Any
 
 import google_crc32c
 
+from rud._body import crc32c_of
 from rud._spool import failed, files
 from rud._spool.entry import Outcome, SpoolEntry
 from rud._spool.ids import Ids
@@ -15,7 +16,7 @@ from rud._spool.log import Log
 from rud._spool.owner import Owner
 from rud._spool.replay import Found, State, missing_segments, read_log, replay
 from rud._spool.settling import Settling
-from rud.errors import SpoolError
+from rud.errors import IntegrityError, SpoolError
 
 
 @dataclass(slots=True)
@@ -68,21 +69,23 @@ def recover(owner: Owner, *, segment_bytes: int, fsync: bool, ids: Ids, settling
 
 
 def _set_aside_broken(state: State, settling: Settling) -> list[str]:
+    with files.Reader() as reader:
+        waiting = [entry for entry in state.pending.values() if entry.outcome is None]
+        broken = [(entry, why) for entry in waiting if (why := _what_is_wrong(entry, reader))]
     lines: list[str] = []
-    for entry in state.pending.values():
-        if entry.outcome is None and (why := _what_is_wrong(entry)):
-            kept_at = settling.fail(entry, {"reason": f"the accepted payload is damaged: {why}"})
-            lines.append(f"{entry.key!r}: {why}; kept at {kept_at or entry.path}")
+    for entry, why in broken:
+        kept_at = settling.fail(entry, {"reason": f"the accepted payload is damaged: {why}"})
+        lines.append(f"{entry.key!r}: {why}; kept at {kept_at or entry.path}")
     return lines
 
 
-def _what_is_wrong(entry: SpoolEntry) -> str:
+def _what_is_wrong(entry: SpoolEntry, reader: files.Reader) -> str:
     """Why the payload cannot be what was accepted; a large one is summed only while it is sent."""
     try:
         if entry.large:
             size = os.stat(entry.path).st_size
             return "" if size == entry.size else f"{entry.path} has {size} bytes, {entry.size} were accepted"
-        crc = google_crc32c.extend(0, files.read_at(entry.path, entry.offset, entry.size))
+        crc = google_crc32c.extend(0, reader.read(entry.path, entry.offset, entry.size))
     except OSError as error:
         return f"{entry.path} cannot be read ({error.strerror})"
     return "" if crc == entry.crc else f"it has CRC32C {crc:08x}, but {entry.crc:08x} was accepted"
@@ -113,8 +116,12 @@ def retake_facts(folder: str) -> tuple[dict[str, Any], str]:
     try:
         facts = failed.read_entry(folder)
         size = os.stat(payload).st_size
-    except (OSError, ValueError) as error:
+        with open(payload, "rb") as file:
+            crc = crc32c_of(file, size) if facts["crc"] is not None else None
+    except (OSError, ValueError, IntegrityError) as error:
         raise SpoolError(f"{folder} cannot be taken up again: {error}") from error
     if size != facts["size"]:
         raise SpoolError(f"{folder} cannot be taken up again: its payload has {size} of {facts['size']} bytes")
+    if crc != facts["crc"]:
+        raise SpoolError(f"{folder} cannot be taken up again: its payload has another CRC32C than was accepted")
     return facts, payload

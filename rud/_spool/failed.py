@@ -78,7 +78,8 @@ def finish(folder: str, state: State) -> None:
         if not number.isdecimal():
             continue
         path = os.path.join(failed, name)
-        if int(number) in state.retaken:
+        again = state.retaken.get(int(number))
+        if again is not None and state.ended.get(again) is not Outcome.CANCELLED:
             files.remove_tree(path)
         elif name.startswith("."):
             if state.ended.get(int(number)) is Outcome.FAILED:

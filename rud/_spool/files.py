@@ -78,15 +78,37 @@ def gone(path: str) -> bool:
     return True
 
 
+class Reader:
+    """Reads parts of files and keeps the last file open: parts of one segment come one after the other."""
+
+    def __init__(self) -> None:
+        self._path = ""
+        self._descriptor = -1
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._path, self._descriptor = "", -1
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        """``length`` bytes of a file, fewer when it is shorter."""
+        if path != self._path:
+            self.__exit__()
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._path = path
+        data = os.pread(self._descriptor, length, offset)
+        while 0 < len(data) < length and (more := os.pread(self._descriptor, length - len(data), offset + len(data))):
+            data += more
+        return data
+
+
 def read_at(path: str, offset: int, length: int) -> bytes:
     """``length`` bytes of a file, fewer when it is shorter."""
-    with open(path, "rb", buffering=0) as file:
-        file.seek(offset)
-        parts: list[bytes] = []
-        while length > 0 and (part := file.read(length)):
-            parts.append(part)
-            length -= len(part)
-    return b"".join(parts)
+    with Reader() as reader:
+        return reader.read(path, offset, length)
 
 
 def names_in(folder: str) -> list[str]:

@@ -146,7 +146,7 @@ def _is_torn(data: Buffer, at: int, size: int) -> bool:
         return True
     magic, kind, check, header_length, payload_length, header_crc, payload_crc = _RECORD.unpack(rest)
     if magic == _MAGIC and check == _checked(kind, header_length, payload_length, header_crc, payload_crc):
-        return bool(at + _RECORD.size + header_length + payload_length > size)
+        return at + _padded(_RECORD.size + header_length + payload_length) > size
     return not any(rest) and not any(data[at:size])
 
 

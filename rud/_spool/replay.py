@@ -41,7 +41,8 @@ class State:
     pending: dict[int, SpoolEntry] = field(default_factory=dict)
     ended: dict[int, Outcome] = field(default_factory=dict)
     superseded: list[SpoolEntry] = field(default_factory=list)
-    retaken: set[int] = field(default_factory=set)
+    retaken: dict[int, int] = field(default_factory=dict)
+    """Failed ids, each with the id under which it was accepted anew."""
     answered: bool = False
     greatest: int = 0
     retired: int = 0
@@ -133,7 +134,7 @@ def _accepted(record: Record, path: str, number: int, owner: Owner, state: State
     )
     state.greatest = max(state.greatest, entry.id)
     if "retakes" in header:
-        state.retaken.add(header["retakes"])
+        state.retaken[header["retakes"]] = entry.id
     if entry.id not in state.ended:
         state.pending[entry.id] = entry
     return entry

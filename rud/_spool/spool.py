@@ -454,13 +454,17 @@ class Spool:
             with holder.log.lock:
                 holder.log.need_folder_sync(holder.big)
                 position = holder.log.append(Kind.ACCEPTED, {**_accept_header(entry), **more}, entry=entry)
-            if self._options.fsync:
-                holder.log.sync(position)
         except OSError as error:
             files.gone(entry.path)
             raise SpoolError(
                 f"{entry.key!r} could not be taken up again: {error.strerror}", errno=error.errno
             ) from error
+        try:
+            if self._options.fsync:
+                holder.log.sync(position)
+        except SpoolError:
+            self.settle(entry, Outcome.CANCELLED)
+            raise
 
     # The end
 
