@@ -176,6 +176,20 @@ class BackendContract:
 
         assert [(meta.key, meta.size) for meta in backend.list("")] == [("d/k", 3)]
 
+    def test_a_create_that_is_overtaken(self, backend: Backend) -> None:
+        """A rival that stores the key while a create reads its body wins: the create raises and changes nothing."""
+
+        class Overtaken(Body):
+            def read(self, size: int | None = -1) -> bytes:
+                if self.tell() == 0:
+                    put(backend, "d/k", b"rival")
+                return super().read(size)
+
+        with pytest.raises(ObjectExistsError):
+            put(backend, "d/k", Overtaken(io.BytesIO(b"late"), 4), mode=PutMode.CREATE)
+
+        assert get(backend, "d/k")[0] == b"rival"
+
     def test_a_source_that_ends_early_is_refused(self, backend: Backend) -> None:
         """A body shorter than it said is never stored."""
         with pytest.raises(IntegrityError):

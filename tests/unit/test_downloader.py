@@ -171,15 +171,27 @@ def test_bytes_that_fail_verification_are_read_again(rig: Rig, folder: Path) -> 
             rig.starts.append(start)
             if self.flips:
                 self.flips -= 1
-                sink.write(b"?" * len(DATA))
+                sink.write(b"?" * 6000)
+                sink.write(DATA[6000:])
                 return self.head(key)
             return super().get(key, sink, start=start)
 
-    rig.backend = Flipping(rig.memory)
+    rig.backend = Flipping(rig.memory, [Fault("get", ObjectStoreTransientError("cut"), bytes_first=1000)])
+    calls: list[int] = []
+    rig.downloader().download("k", folder / "copy", callback=lambda done, _: calls.append(done))
+
+    assert (folder / "copy").read_bytes() == DATA
+    assert rig.starts == [0, 0, 1000]
+    assert calls == [6000, len(DATA)]
+
+
+def test_nothing_is_asked_for_when_nothing_is_missing(rig: Rig, folder: Path) -> None:
+    """A cut after the last byte needs no second get: services refuse a range that begins at the end."""
+    rig.faults(Fault("get", ObjectStoreTransientError("cut"), bytes_first=len(DATA)))
     rig.downloader().download("k", folder / "copy")
 
     assert (folder / "copy").read_bytes() == DATA
-    assert rig.starts == [0, 0]
+    assert rig.starts == [0]
 
 
 def test_a_body_that_ends_early_is_continued(rig: Rig, folder: Path) -> None:

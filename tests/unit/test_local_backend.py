@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rud.backends import _folders, _hidden
+from rud.backends import _folders, _hidden, local
 from rud.backends.local import LocalObjectStore
 from rud.errors import (
     AccessDeniedError,
@@ -274,6 +274,32 @@ def test_errors_of_the_system(
     assert type(caught.value) is expected
     assert isinstance(caught.value.__cause__, OSError)
     assert (os.listdir(folder / "d"), (folder / "d" / "k").read_bytes()) == (["k"], b"old")
+
+
+def test_a_put_that_fails_leaves_no_folder(backend: LocalObjectStore, folder: Path) -> None:
+    """Folders that were made for a put that fails are removed again."""
+    put(backend, "a/k", b"x")
+    with pytest.raises(KeyboardInterrupt):
+        put(backend, "a/b/c", Failing(KeyboardInterrupt()))
+
+    assert [path.name for path in folder.rglob("*")] == ["a", "k"]
+
+
+def test_a_link_that_takes_the_place_of_an_object(
+    backend: LocalObjectStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that becomes a link between the look at it and its opening is not followed."""
+    put(backend, "k", b"inside")
+    outside = folder.parent / "outside"
+    outside.write_bytes(b"outside")
+
+    def swap(*_: object) -> None:
+        (folder / "k").unlink()
+        (folder / "k").symlink_to(outside)
+
+    monkeypatch.setattr(local, "_check_regular", swap)
+    with pytest.raises(StoreError):
+        get(backend, "k")
 
 
 def test_errors_of_the_source_are_its_own(backend: LocalObjectStore, folder: Path) -> None:
