@@ -29,6 +29,7 @@ _MAGIC = b"RUD\xa7"
 _HEADER_LIMIT = 1 << 20
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_decode = json.JSONDecoder().raw_decode
 _extend: Callable[[int, bytes], int] = google_crc32c.extend
 
 Buffer = bytes | mmap.mmap
@@ -136,7 +137,7 @@ def _decode_record(data: Buffer, at: int, size: int, nonce: int) -> Record | Non
     header = data[start : start + header_length]
     if _bound((nonce, at), kind, header, payload_length, payload_crc) != header_crc:
         return None
-    return Record(kind, json.loads(header), start + header_length, payload_length, payload_crc, end)
+    return Record(kind, _decode(header.decode())[0], start + header_length, payload_length, payload_crc, end)
 
 
 def _is_torn(data: Buffer, at: int, size: int) -> bool:

@@ -88,6 +88,36 @@ def test_a_failed_entry_is_kept_for_people(tmp_path: Path, small: Path) -> None:
 
 
 @pytest.mark.parametrize("inline_limit", [10, 1000])
+@pytest.mark.parametrize(
+    ("point", "failed"),
+    [("failed.written", 0), ("log.append.before", 0), ("log.append.after", 1), ("failed.recorded", 1)],
+)
+def test_a_failure_that_is_cut_off_is_finished_or_undone(
+    tmp_path: Path, small: Path, *, point: str, failed: int, inline_limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recorded outcome decides: without it the entry is spooled, with it its folder is there."""
+    spool = open_spool(tmp_path / "st", inline_limit=inline_limit)
+    entry = accept(spool, small, "k")
+
+    def die(at: str) -> None:
+        if at == point:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(_faultpoints, "active", die)
+    with pytest.raises(KeyboardInterrupt):
+        spool.fail(entry, {"reason": "denied"})
+    monkeypatch.setattr(_faultpoints, "active", None)
+    again, entries = crashed(spool, tmp_path / "st")
+    kept = [one for status in scan(str(tmp_path / "st")) for one in status.failed]
+
+    assert (len(entries), len(kept)) == (1 - failed, failed)
+    assert [payload_of(one) for one in entries] + [Path(one.folder, "payload").read_bytes() for one in kept] == [
+        b"s" * 100
+    ]
+    again.abandon()
+
+
+@pytest.mark.parametrize("inline_limit", [10, 1000])
 @pytest.mark.parametrize("point", ["", "log.append.before", "log.append.after", "retake.accepted"])
 def test_a_failed_entry_taken_up_again_is_failed_or_accepted(
     tmp_path: Path, small: Path, point: str, inline_limit: int, monkeypatch: pytest.MonkeyPatch

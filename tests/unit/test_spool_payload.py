@@ -10,7 +10,7 @@ import google_crc32c
 import pytest
 
 from rud import _faultpoints
-from rud._spool import Outcome, payload
+from rud._spool import Outcome, files, payload
 from rud.errors import ConfigurationError, SpoolError
 from tests.support.spools import accept, failing, open_spool, payload_of, write
 
@@ -166,6 +166,18 @@ def test_a_move_removes_its_source_last(tmp_path: Path, size: int, monkeypatch: 
         accept(again, source, check=lambda: (_ for _ in ()).throw(ValueError("refused")))
     assert source.exists()
     again.abandon()
+
+
+def test_a_move_that_cannot_be_synced_keeps_its_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``fsync`` the source goes only once the accept is on the disk."""
+    source = write(tmp_path / "source", b"x")
+    spool = open_spool(tmp_path / "st", mode="move", fsync=True)
+    monkeypatch.setattr(files, "sync_data", failing(errno.EIO))
+    with pytest.raises(SpoolError, match="could not be synced"):
+        accept(spool, source)
+
+    assert source.exists()
+    spool.abandon()
 
 
 def test_a_move_leaves_a_source_that_was_replaced(tmp_path: Path) -> None:
