@@ -10,18 +10,19 @@ import atexit
 import contextlib
 import os
 import sys
-import weakref
 from collections.abc import Callable
 
-_open: dict[int, tuple[int, weakref.WeakMethod[Callable[[], None]]]] = {}
+_open: dict[int, tuple[int, Callable[[], None]]] = {}
 _hooked: set[int] = set()
 
 
 def at_exit(close: Callable[[], None]) -> None:
-    """Call the bound method ``close`` at the end of this process, if its object still lives and ``no_longer`` was not
-    called. Forked children of ``multiprocessing`` run no ``atexit`` on 3.11 and 3.12, their finalizers they do."""
+    """Call the bound method ``close`` at the end of this process, unless ``no_longer`` is called before.
+
+    Its object lives until then: a program that leaves ``main`` has dropped its uploader before the exit hooks run.
+    Forked children of ``multiprocessing`` run no ``atexit`` on 3.11 and 3.12, their finalizers they do."""
     pid = os.getpid()
-    _open[id(close.__self__)] = (pid, weakref.WeakMethod(close))  # type: ignore[attr-defined]  # a bound method has it
+    _open[id(close.__self__)] = (pid, close)  # type: ignore[attr-defined]  # a bound method has it
     if pid in _hooked:
         return
     _hooked.add(pid)
@@ -38,9 +39,8 @@ def no_longer(owner: object) -> None:
 
 def _close_all() -> None:
     while _open:
-        _, (pid, reference) = _open.popitem()
-        close = reference()
-        if close is not None and pid == os.getpid():
+        _, (pid, close) = _open.popitem()
+        if pid == os.getpid():
             # One that fails must not keep the others from being closed; it has said why itself.
             with contextlib.suppress(Exception):
                 close()

@@ -248,7 +248,8 @@ class WorkerPool:
         def over() -> bool:
             while transfers and transfers[-1].final.ended:
                 transfers.pop()
-            return not transfers or self._fatal is not None or (raises and self._trouble() is not None)
+            told = not transfers and not self._settling.untold
+            return told or self._fatal is not None or (raises and self._trouble() is not None)
 
         self._spool.catch_up(self._enlist)
         if not self._runtime.wait_until(self._changed, over, timeout):

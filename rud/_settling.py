@@ -105,11 +105,20 @@ class Settling:
         self._effects.extend(effects.ended)
 
     def record(self) -> None:
-        """Bring the log up to date with what was decided."""
-        while self._effects:
-            self._record(self._effects.popleft())
+        """Bring the log up to date with what was decided; who waits for it to be told is woken."""
+        if self._effects:
+            while self._effects:
+                self._record(self._effects[0])
+                self._effects.popleft()
+            with self.lock:
+                self.lock.notify_all()
         if self.unrecorded:
             self._record_again()
+
+    @property
+    def untold(self) -> bool:
+        """Something has ended whose end is not recorded, or whose failure is not announced yet."""
+        return bool(self._effects)
 
     def attempt_ended(self, transfer: Transfer, message: Message, now: float) -> None:
         """An attempt came back without an error."""

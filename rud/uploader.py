@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -248,7 +249,9 @@ class Uploader:
         except KeyboardInterrupt:
             report = self._pool.counts()
         if not report.complete:
-            pass
+            # A program without stderr, or with a closed one, has nobody to tell.
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                sys.stderr.write(f"rud: {report.advice()}\n")
 
     def __enter__(self) -> Self:
         return self
