@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from rud._links import Link
+from rud._links import Link, ProcessLink
 from rud._registry import StoreSpec
 from rud._report import LeftUpload, Report
 from rud._retry import Destination, RetryPolicy
@@ -186,6 +186,11 @@ class WorkerPool:
                 return
         callback()
 
+    def worker_pids(self) -> list[int]:
+        """The worker processes of this moment."""
+        links = [slot.link for slot in self._supervisor.slots]
+        return [link.pid for link in links if isinstance(link, ProcessLink)]
+
     def counts(self) -> Report:
         """The counts alone: costs the same however much waits."""
         with self._changed:
@@ -235,7 +240,9 @@ class WorkerPool:
             transfer = Transfer(entry)
             self._settling.take(self._scheduler.submit(transfer, self._offer))
             self._enlisted = entry.id
-        self._runtime.wake()
+            resting, self._supervisor.resting = self._supervisor.resting, False
+        if resting:
+            self._runtime.wake()
         return [transfer]
 
     def _own(self) -> list[Transfer]:

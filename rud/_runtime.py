@@ -15,10 +15,12 @@ from rud._registry import StoreSpec
 class Runtime(Protocol):
     """What a pool needs of the world."""
 
-    clock: Clock
     chance: random.Random
     threads: bool
     """Workers share this process."""
+
+    @property
+    def clock(self) -> Clock: ...
 
     def hire(self, spec: StoreSpec, *, lock_path: str, orphan_grace: float) -> Link:
         """A new worker, on its way to ``ready``."""
@@ -49,7 +51,7 @@ class ThreadedRuntime:
     """The real one: a supervisor thread, and workers that are processes or threads."""
 
     def __init__(self, *, use_procs: bool) -> None:
-        self.clock: Clock = SystemClock()
+        self.clock = SystemClock()
         self.chance = new_random()
         self.threads = not use_procs
         self._mux = Mux()

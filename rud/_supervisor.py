@@ -105,6 +105,9 @@ class Supervisor:
     """Workers are threads: one that was given up may still be at work."""
     trouble: Exception | None = field(default=None, init=False)
     """Why no worker can be had; cleared by the first that is ready."""
+    resting: bool = field(default=False, init=False)
+    """A worker is idle and found nothing to do: whoever brings something has to wake us. Otherwise it is found when the
+    next answer comes, and a wake-up would only take the interpreter from the caller."""
     _dying: list[Link] = field(default_factory=list, init=False)
 
     def step(self) -> None:
@@ -319,6 +322,7 @@ class Supervisor:
                 if probe:
                     self.destination.probe_started()
                 transfer = self.scheduler.start(now) if self.destination.open else None
+                self.resting = transfer is None
             if probe:
                 idle.phase, idle.deadline = Phase.PROBING, now + self.limits.stall
                 assert idle.link is not None
