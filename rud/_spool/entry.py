@@ -56,3 +56,19 @@ class SpoolEntry:
     def large(self) -> bool:
         """The payload is a file of its own."""
         return self.offset == 0
+
+
+def entry_header(entry: SpoolEntry) -> dict[str, object]:
+    """What the ``accepted`` record of an entry says of it."""
+    header: dict[str, object] = {
+        "id": entry.id,
+        "key": entry.key,
+        "size": entry.size,
+        "overwrite": entry.overwrite,
+        "mtime": entry.mtime_ns,
+    }
+    if entry.after:
+        header["after"] = entry.after
+    if entry.path:
+        header["crc"] = entry.crc
+    return header

@@ -6,6 +6,7 @@ whole. Whatever an interrupt or a failed write left beyond it is cut before the 
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable
@@ -74,6 +75,7 @@ class Log:
         last = Segment(end[0], os.path.join(folder, f"log-{end[0]}"), 0, -1)
         self.committed: tuple[Segment, int, SpoolEntry | None] = (last, end[1], None)
         self._trusted = False
+        self._closed = False
         self._unsyncable: Segment | None = None
         self._reserve = os.path.join(folder, "reserve")
         self._reserve_held = False
@@ -143,6 +145,8 @@ class Log:
     def _append(
         self, kind: Kind, header: dict[str, Any], payload: bytes, crc: int, entry: SpoolEntry | None, *, outcome: bool
     ) -> Position:
+        if self._closed:
+            raise SpoolError(f"the log in {self.folder} is closed", errno=errno.EBADF)
         if not outcome:
             self._hold_reserve()
         encoded = encode_header(header)
@@ -365,7 +369,7 @@ class Log:
             segment, end, newest = self.committed
             descriptors = [*self._unsynced, segment.descriptor]
             self._unsynced = []
-            self._trusted = False
+            self._closed = True  # somebody else may own the folder from now on
             self.committed = (Segment(segment.number, segment.path, segment.nonce, -1), end, newest)
         for descriptor in descriptors:
             if descriptor >= 0:

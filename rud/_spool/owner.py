@@ -45,7 +45,7 @@ def process_facts() -> dict[str, Any]:
         "host": host_name(),
         "boot_id": _first_words("/proc/sys/kernel/random/boot_id"),
         "pid": os.getpid(),
-        "pid_started": _first_words("/proc/self/stat").rpartition(")")[2].split(" ")[20:21],
+        "pid_started": "".join(_first_words("/proc/self/stat").rpartition(")")[2].split()[19:20]),
     }
 
 
@@ -198,17 +198,21 @@ def read_facts(folder: str) -> dict[str, Any]:
 
 
 def is_alive(folder: str) -> bool:
-    """Whether some process holds the owner's lock: only asked (F_GETLK), so that the answer changes nothing."""
+    """Whether some process holds the owner's lock, or it cannot be asked; nothing is taken by asking (F_GETLK)."""
     if owned_here(folder):
         return True
     try:
         descriptor = _open_lock(os.path.join(folder, "owner.lock"), 0)
     except FileNotFoundError:
         return False
+    except OSError:
+        return True
     layout, kind = ("=qqihh", 3) if sys.platform == "darwin" else ("@hhqqi4x", 0)
     asked = (0, 0, 0, fcntl.F_WRLCK, 0) if kind else (fcntl.F_WRLCK, 0, 0, 0, 0)
     try:
         answer = fcntl.fcntl(descriptor, fcntl.F_GETLK, struct.pack(layout, *asked))
+    except OSError:
+        return True
     finally:
         os.close(descriptor)
     return bool(struct.unpack(layout, answer)[kind] != fcntl.F_UNLCK)

@@ -2,67 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from rud import _faultpoints
 from rud._body import crc32c_of
 from rud._clock import Clock
-from rud._spool import adoption, failed, files, home, owner
+from rud._spool import adoption, files, home, owner
 from rud._spool.adoption import Adoption
-from rud._spool.entry import Outcome, SpoolEntry
+from rud._spool.entry import Outcome, SpoolEntry, entry_header
 from rud._spool.ids import Ids
 from rud._spool.limit import Limit
 from rud._spool.log import Log
-from rud._spool.owner import NotTakenError, Owner
-from rud._spool.payload import MODES, Staged, Stager, free_space, remove_source
+from rud._spool.options import SpoolOptions
+from rud._spool.owner import Owner
+from rud._spool.payload import Staged, Stager, free_space, remove_source
 from rud._spool.records import Kind
 from rud._spool.settling import Settling
-from rud.errors import ConfigurationError, PoolClosedError, SpoolError
+from rud._spool.takeover import Takeover
+from rud.errors import ConfigurationError, IntegrityError, PoolClosedError, SpoolError
 
 Job = Callable[[], None]
-_SMALLEST_SEGMENT = 64 << 10
 
 
 def run_in_thread(job: Job) -> None:
     """The default way of running what must not hold up the caller."""
     threading.Thread(target=job, name="rud-spool-sum", daemon=True).start()
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolOptions:
-    """``folder`` is the staging folder (``None``: the environment's, else the user's own under the system's
-    temporary folder).
-
-    ``mode`` is how large payloads are staged; ``max_bytes`` bounds log and payloads together, and ``when_full`` says
-    whether an upload over it raises or waits; payloads up to ``inline_limit`` bytes lie in the log.
-    """
-
-    folder: str | None = None
-    mode: str = "auto"
-    fsync: bool = False
-    max_bytes: int | None = None
-    when_full: str = "raise"
-    inline_limit: int = 256 << 10
-    segment_bytes: int = 64 << 20
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ConfigurationError(f"the staging mode is one of {', '.join(MODES)}, not {self.mode!r}")
-        if self.when_full not in {"raise", "block"}:
-            raise ConfigurationError(f"when_full is 'raise' or 'block', not {self.when_full!r}")
-        if self.max_bytes is not None and self.max_bytes <= 0:
-            raise ConfigurationError(f"max_bytes is a number of bytes greater than 0, not {self.max_bytes!r}")
-
-    @property
-    def segment_limit(self) -> int:
-        """Small enough that a segment in use does not fill the limit."""
-        if self.max_bytes is None:
-            return self.segment_bytes
-        return min(self.segment_bytes, max(self.max_bytes // 8, _SMALLEST_SEGMENT))
 
 
 class Spool:
@@ -90,11 +56,14 @@ class Spool:
         self._rank = rank
         self._run_job = run_job
         self._ids = Ids(clock)
-        self._adopted: dict[str, Owner] = {}
         self._sealed = False
         self._answered = False
+        self._pid = os.getpid()
         self._to_sum: list[SpoolEntry] = []
+        self._summing = False
+        self._sum_lock = threading.Lock()
         self._settling = Settling(self._freed, fsync=options.fsync)
+        self._takeover = Takeover(options, self._ids, self._settling)
         self.staging_root = home.staging_folder(options.folder)
         self._root = home.spool_root(self.staging_root)
         self._own: Owner | None = self._make_own(clock) if own else None
@@ -173,6 +142,8 @@ class Spool:
         """
         self._owned()
         path = os.fspath(source)
+        if self._sealed:
+            raise PoolClosedError(f"{path} was offered after close had begun; it was not accepted")
         reserved = 0
 
         def room(size: int) -> None:
@@ -252,7 +223,7 @@ class Spool:
         )
 
     def _append_accept(self, log: Log, entry: SpoolEntry, staged: Staged) -> tuple[int, int]:
-        header = _accept_header(entry)
+        header = entry_header(entry)
         if staged.path:
             header["file"] = os.path.basename(staged.path)
             log.need_folder_sync(os.path.dirname(staged.path))
@@ -272,22 +243,33 @@ class Spool:
         if self._options.mode == "move":
             remove_source(staged)
         if staged.to_sum:
+            self._sum_later(entry)
+
+    def _sum_later(self, entry: SpoolEntry) -> None:
+        with self._sum_lock:
             self._to_sum.append(entry)
-            if len(self._to_sum) == 1:
+            start, self._summing = not self._summing, True
+        if start:
+            try:
                 self._run_job(self._sum_waiting)
+            except RuntimeError:  # no thread can be started any more: the first attempt to send will sum
+                with self._sum_lock:
+                    self._to_sum.clear()
+                    self._summing = False
 
     def _sum_waiting(self) -> None:
-        """Sum copies one after the other; each stays in the list until it is done, so that one job runs at a time."""
-        while self._to_sum:
-            entry = self._to_sum[0]
-            try:
+        """Sum the copies that wait, one after the other."""
+        while True:
+            with self._sum_lock:
+                if not self._to_sum:
+                    self._summing = False
+                    return
+                entry = self._to_sum.pop(0)
+            # Settled meanwhile, or unreadable: whoever sends it will say so.
+            with contextlib.suppress(OSError, IntegrityError):
                 if entry.outcome is None and entry.crc is None:
                     with open(entry.path, "rb") as file:
                         self.bind_sum(entry, crc32c_of(file, entry.size))
-            except OSError:
-                pass  # settled meanwhile, or unreadable: whoever sends it will say so
-            finally:
-                self._to_sum.pop(0)
 
     def catch_up(self, enlist: Callable[[SpoolEntry], object]) -> None:
         """Enlist the last accepted entry again: an interrupt may have come between its accept and its enlisting."""
@@ -324,7 +306,7 @@ class Spool:
         if self._answered:
             return
         self._answered = True
-        for one in (self._own, *self._adopted.values()):
+        for one in (self._own, *self._takeover.owners.values()):
             if one is not None:
                 one.log.answered = True
                 one.log.record(Kind.ANSWERED, {})
@@ -350,35 +332,7 @@ class Spool:
 
     def adopt(self) -> Adoption:
         """Take over the dead owners of this host with our destination and rank; the others are named in ``skipped``."""
-        result = Adoption()
-        for name in files.names_in(self._root):
-            folder = os.path.join(self._root, name)
-            if name.startswith(".") or not os.path.isdir(folder) or owner.owned_here(folder):
-                continue
-            result.add(self._adopt_if_ours(folder))
-        result.entries.sort(key=lambda entry: entry.id)
-        return result
-
-    def _adopt_if_ours(self, folder: str) -> Adoption:
-        try:
-            facts = owner.read_facts(folder)
-            why = self._why_not_ours(facts)
-            if why:
-                return Adoption() if owner.is_alive(folder) else _skipped(folder, why)
-            if owner.is_alive(folder):
-                return Adoption()
-            return self._take(folder)
-        except NotTakenError as error:
-            return _skipped(folder, str(error)) if os.path.isdir(folder) else Adoption()
-
-    def _why_not_ours(self, facts: Mapping[str, Any]) -> str:
-        if facts.get("host") != owner.host_name():
-            return f"it is of host {facts.get('host')} (add --other-host if that host is gone)"
-        if facts.get("destination") != self._destination:
-            return "it is for another destination"
-        if facts.get("rank") != self._rank:
-            return f"it is of rank {facts.get('rank')}"
-        return ""
+        return self._takeover.adopt(self._root, self._destination, self._rank)
 
     def adopt_folder(self, folder: str, *, other_host: bool = False, wait: float = 10.0) -> Adoption:
         """Take over one owner folder, whatever its destination and rank; ``skipped`` says why it was not.
@@ -386,35 +340,7 @@ class Spool:
         Waits at most ``wait`` seconds for the workers of a run that has just died. ``other_host``: take it though
         another host made it, whose locks may not be seen from here.
         """
-        folder = os.path.abspath(folder)
-        try:
-            facts = owner.read_facts(folder)
-            if not other_host and facts.get("host") != owner.host_name():
-                return _skipped(folder, f"it is of host {facts.get('host')} (add --other-host if that host is gone)")
-            if not owner.is_alive(folder):
-                owner.wait_for_workers(folder, wait)
-            return self._take(folder)
-        except NotTakenError as error:
-            return _skipped(folder, str(error))
-
-    def _take(self, folder: str) -> Adoption:
-        taken = owner.take(folder)
-        try:
-            result = adoption.recover(
-                taken,
-                segment_bytes=self._options.segment_bytes,
-                fsync=self._options.fsync,
-                ids=self._ids,
-                settling=self._settling,
-            )
-        except BaseException:
-            taken.abandon()
-            raise
-        if adoption.is_empty(taken):
-            taken.end()
-        else:
-            self._adopted[folder] = taken
-        return result
+        return self._takeover.adopt_folder(os.path.abspath(folder), other_host=other_host, wait=wait)
 
     def retake(self, failed_folder: str) -> SpoolEntry:
         """Accept a failed entry anew, under a new id, in the log of its owner, which this spool holds.
@@ -422,49 +348,7 @@ class Spool:
         ``SpoolError`` when it is not there, not whole, or of another owner. After a crash it is failed or accepted,
         never both.
         """
-        failed_folder = os.path.abspath(failed_folder)
-        folder = os.path.dirname(os.path.dirname(failed_folder))
-        holder = self._own if folder == self.folder else self._adopted.get(folder)
-        if holder is None:
-            raise SpoolError(f"{failed_folder} is not in a folder that was taken over")
-        facts, payload = adoption.retake_facts(failed_folder)
-        name = str(self._ids.next())
-        entry = SpoolEntry(
-            id=self._ids.next(),
-            key=str(facts["key"]),
-            size=int(facts["size"]),
-            overwrite=bool(facts["overwrite"]),
-            crc=facts["crc"],
-            path=os.path.join(holder.big, name),
-            offset=0,
-            mtime_ns=int(facts["mtime_ns"]),
-            after=(),
-            owner=holder,
-            adopted=True,
-        )
-        self._append_retake(holder, entry, payload, {"file": name, "retakes": int(facts["id"])})
-        if _faultpoints.active is not None:
-            _faultpoints.hit("retake.accepted")
-        files.remove_tree(failed_folder)
-        return entry
-
-    def _append_retake(self, holder: Owner, entry: SpoolEntry, payload: str, more: Mapping[str, object]) -> None:
-        try:
-            failed.place(payload, entry.path)
-            with holder.log.lock:
-                holder.log.need_folder_sync(holder.big)
-                position = holder.log.append(Kind.ACCEPTED, {**_accept_header(entry), **more}, entry=entry)
-        except OSError as error:
-            files.gone(entry.path)
-            raise SpoolError(
-                f"{entry.key!r} could not be taken up again: {error.strerror}", errno=error.errno
-            ) from error
-        try:
-            if self._options.fsync:
-                holder.log.sync(position)
-        except SpoolError:
-            self.settle(entry, Outcome.CANCELLED)
-            raise
+        return self._takeover.retake(os.path.abspath(failed_folder), self._own)
 
     # The end
 
@@ -479,10 +363,12 @@ class Spool:
         """Let go of every owner folder, removing those in which nothing is left; the first that is left, or
         ``None``.
         """
+        if os.getpid() != self._pid:
+            return self.folder or None  # a forked child: the folder is its parent's
         self.seal()
         left: list[str] = []
-        owners = [*([self._own] if self._own else []), *self._adopted.values()]
-        self._adopted.clear()
+        owners = [*([self._own] if self._own else []), *self._takeover.owners.values()]
+        self._takeover.owners.clear()
         for one in owners:
             if adoption.is_empty(one):
                 one.end()
@@ -493,31 +379,14 @@ class Spool:
 
     def abandon(self) -> None:
         """For tests: let go of everything as the death of the process would."""
-        for one in (self._own, *self._adopted.values()):
+        for one in (self._own, *self._takeover.owners.values()):
             if one is not None:
                 one.abandon()
-        self._adopted.clear()
+        self._takeover.owners.clear()
 
     def _owned(self) -> Owner:
         if self._own is None:
             raise SpoolError("this spool only takes over what others left; it accepts nothing")
+        if os.getpid() != self._pid:
+            raise PoolClosedError("a forked child cannot use the spool of its parent; nothing was accepted")
         return self._own
-
-
-def _accept_header(entry: SpoolEntry) -> dict[str, object]:
-    header: dict[str, object] = {
-        "id": entry.id,
-        "key": entry.key,
-        "size": entry.size,
-        "overwrite": entry.overwrite,
-        "mtime": entry.mtime_ns,
-    }
-    if entry.after:
-        header["after"] = entry.after
-    if entry.path:
-        header["crc"] = entry.crc
-    return header
-
-
-def _skipped(folder: str, why: str) -> Adoption:
-    return Adoption(skipped=[f"{folder} was left as it is: {why}; to upload it: rud resume {folder}"])
