@@ -10,7 +10,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from rud import _faultpoints
@@ -25,22 +25,11 @@ from rud._spool.records import (
     payload_offset,
     record_size,
 )
+from rud._spool.segments import Reserve, Segment, new_segment, seal
 from rud.errors import SpoolError
-
-RESERVE = 64 << 10
-"""Bytes kept back so that outcomes can still be written when the disk is full."""
 
 Position = tuple[int, int]
 """A segment's number and an offset in it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    number: int
-    path: str
-    nonce: int
-    descriptor: int
-    """-1 for one that is not written to: of a dead owner, or none at all."""
 
 
 class Log:
@@ -77,8 +66,7 @@ class Log:
         self._trusted = False
         self._closed = False
         self._unsyncable: Segment | None = None
-        self._reserve = os.path.join(folder, "reserve")
-        self._reserve_held = False
+        self._reserve = Reserve(folder)
         self._sync_lock = threading.Lock()
         self._retire_lock = threading.Lock()
         self._synced: Position = (0, 0)
@@ -99,13 +87,13 @@ class Log:
     def begin(self) -> None:
         """Make the first segment and the reserve, so that a lost segment is missed and the first accept is cheap."""
         with self.lock:
-            self._hold_reserve()
+            self._reserve.hold()
             self._rotate()
 
     def moved(self, folder: str) -> None:
         """The folder was renamed; nothing is accepted yet."""
         self.folder = folder
-        self._reserve = os.path.join(folder, os.path.basename(self._reserve))
+        self._reserve.folder = folder
         segment, end, newest = self.committed
         path = os.path.join(folder, os.path.basename(segment.path))
         self.committed = (replace(segment, path=path), end, newest)
@@ -138,7 +126,7 @@ class Log:
         try:
             return self._append(kind, header, payload, crc, entry, outcome=outcome)
         except OSError as error:
-            if not outcome or error.errno not in files.NO_ROOM or not self._release_reserve():
+            if not outcome or error.errno not in files.NO_ROOM or not self._reserve.release():
                 raise
         return self._append(kind, header, payload, crc, entry, outcome=outcome)
 
@@ -148,7 +136,7 @@ class Log:
         if self._closed:
             raise SpoolError(f"the log in {self.folder} is closed", errno=errno.EBADF)
         if not outcome:
-            self._hold_reserve()
+            self._reserve.hold()
         encoded = encode_header(header)
         segment, end, newest = self._place(record_size(encoded, len(payload)))
         parts = encode_record((segment.nonce, end), kind, encoded, payload, crc)
@@ -204,7 +192,9 @@ class Log:
         if _faultpoints.active is not None:
             _faultpoints.hit("log.rotate.before")
         old, end, newest = self.committed
-        new = self._new_segment(old.number + 1, end)
+        header = SegmentHeader(0, self._newest_id(), end, self.answered)
+        new = new_segment(self.folder, old.number + 1, header)
+        self.need_folder_sync(self.folder)
         self.live.setdefault(new.number, 0)
         self._sizes[old.number] = end
         self.committed = (new, SEGMENT_START, newest)
@@ -212,45 +202,11 @@ class Log:
         if old.descriptor < 0:
             return
         if trusted:
-            self._seal(old, end)
+            seal(old, end)
         if self.fsync and old is not self._unsyncable:
             self._unsynced.append(old.descriptor)
         else:
             os.close(old.descriptor)
-
-    def _new_segment(self, number: int, previous_end: int) -> Segment:
-        """Its file may exist, left by an interrupt before this: nothing in it was ever accepted."""
-        path = os.path.join(self.folder, f"log-{number}")
-        nonce = int.from_bytes(os.urandom(8), "little")
-        header = SegmentHeader(nonce, self._newest_id(), previous_end, self.answered).encode()
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            files.write_at(descriptor, [header], 0)
-        except BaseException:
-            os.close(descriptor)
-            files.gone(path)
-            raise
-        self.need_folder_sync(self.folder)
-        return Segment(number, path, nonce, descriptor)
-
-    def _seal(self, old: Segment, end: int) -> None:
-        """Say that another segment follows, beyond the end that the new one names: it matters only when the new one
-        is lost.
-        """
-        try:
-            files.cut(old.descriptor, end)
-            files.write_at(old.descriptor, encode_record((old.nonce, end), Kind.SEALED, encode_header({})), end)
-        except OSError:
-            return
-
-    def _hold_reserve(self) -> None:
-        if not self._reserve_held:
-            files.write_whole(self._reserve, bytes(RESERVE))
-            self._reserve_held = True
-
-    def _release_reserve(self) -> bool:
-        self._reserve_held = False
-        return os.path.exists(self._reserve) and files.gone(self._reserve)
 
     def sync(self, position: Position) -> None:
         """Return once all up to ``position`` is on the disk; callers that wait together share one sync.
@@ -304,7 +260,7 @@ class Log:
     def spare(self) -> None:
         """Begin a new segment when the one in use holds nothing that is still needed, so that it can be retired."""
         with self.lock:
-            if self.committed[1] > SEGMENT_START and not any(self.live.values()):
+            if not self._closed and self.committed[1] > SEGMENT_START and not any(self.live.values()):
                 try:
                     self._rotate()
                 except OSError:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from rud import _faultpoints
-from rud._spool import Outcome, SpoolEntry, files, log
+from rud._spool import Outcome, SpoolEntry, files
+from rud._spool.segments import RESERVE
 from rud.errors import PoolClosedError, SpoolError
 from tests.support.spools import accept, failing, open_spool, payload_of, segments, write
 
@@ -114,7 +115,7 @@ def test_a_full_disk_accepts_nothing_and_still_takes_outcomes(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         real(descriptor, parts, offset)
 
-    assert reserve.stat().st_size == log.RESERVE
+    assert reserve.stat().st_size == RESERVE
     monkeypatch.setattr(files, "write_at", full)
     with pytest.raises(SpoolError, match=r"\(100 bytes\) could not be written.*nothing was accepted") as caught:
         accept(spool, small)

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from rud import _faultpoints
-from rud._spool import Outcome, Spool, SpoolEntry, SpoolOptions, files, log, scan
+from rud._spool import Outcome, Spool, SpoolEntry, SpoolOptions, files, scan
+from rud._spool import segments as segment_files
 from rud.errors import SpoolError
 
 NO_ROOM = 28
@@ -81,13 +82,13 @@ class World:
         self.crash_after = 0
         self._real_write = files.write_at
         files.write_at = self._write_at
-        self._real_reserve = log.RESERVE
-        log.RESERVE = 512
+        self._real_reserve = segment_files.RESERVE
+        segment_files.RESERVE = 512
         self.spool = self.new_spool()
 
     def close(self) -> None:
         files.write_at = self._real_write
-        log.RESERVE = self._real_reserve
+        segment_files.RESERVE = self._real_reserve
         _faultpoints.active = None
         self.spool.abandon()
         shutil.rmtree(self.top)

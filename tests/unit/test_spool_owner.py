@@ -12,7 +12,7 @@ import pytest
 
 from rud._clock import SystemClock
 from rud._spool import Outcome, Spool, owner, scan
-from rud.errors import ConfigurationError, SpoolError
+from rud.errors import ConfigurationError, PoolClosedError, SpoolError
 from tests.support.spools import accept, open_spool, write
 
 ROOT = str(Path(__file__).parents[2])
@@ -265,3 +265,43 @@ def test_importing_the_spool_is_cheap() -> None:
     answer = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
 
     assert answer.stdout.strip() == "[]"
+
+
+def test_a_forked_child_leaves_its_parents_folder_alone(tmp_path: Path) -> None:
+    """Closing in the child removes nothing, and an upload offered there is refused."""
+    source = write(tmp_path / "source", b"x")
+    code = f"""
+import os, sys
+from pathlib import Path
+from rud.errors import PoolClosedError
+from tests.support.spools import accept, open_spool
+spool = open_spool(Path({str(tmp_path / "st")!r}))
+child = os.fork()
+if child == 0:
+    try:
+        spool.stage({str(source)!r})
+    except PoolClosedError:
+        spool.close()
+        os._exit(7)
+    os._exit(1)
+_, status = os.waitpid(child, 0)
+print(os.waitstatus_to_exitcode(status), os.path.isdir(spool.folder), spool.close())
+"""
+    command = [sys.executable, "-c", code]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": ROOT})
+
+    assert answer.stdout.split() == ["7", "True", "None"]
+
+
+def test_a_closed_spool_writes_nothing_more(tmp_path: Path) -> None:
+    """What comes late, as a sum or a mark of a worker, does not touch a folder that others may have taken over."""
+    spool = open_spool(tmp_path / "st")
+    entry = accept(spool, write(tmp_path / "source", b"x"))
+    spool.close()
+    before = sorted(os.listdir(spool.folder)), Path(spool.folder, "log-1").read_bytes()
+    spool.started(entry, kills=0)
+    assert not spool.settle(entry, Outcome.STORED)
+    with pytest.raises(PoolClosedError):
+        spool.stage(tmp_path / "source")
+
+    assert (sorted(os.listdir(spool.folder)), Path(spool.folder, "log-1").read_bytes()) == before
