@@ -206,6 +206,11 @@ class ProcessLink:
             elif self._pidfd is None:
                 self._process.kill()
 
+    @property
+    def pid(self) -> int:
+        """Of the process, also when it has ended."""
+        return self._process.pid
+
     def obituary(self) -> str:
         status = self._process.returncode
         if self._garbled:

@@ -227,6 +227,10 @@ class Uploader:
         """How many uploads are in which state, at this moment; ``left`` is empty."""
         return self._pool.counts()
 
+    def worker_pids(self) -> list[int]:
+        """The process ids of the workers at this moment, for whoever watches or kills them; none of threads."""
+        return self._pool.worker_pids()
+
     def close(self, timeout: float | None = None) -> Report:
         """Accept no more, wait up to ``timeout`` (``close_timeout``) seconds, let the workers go; what is left, by
         name.

@@ -1,0 +1,205 @@
+"""Take over one owner folder, send what is in it, let go of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from rud._clock import Clock
+from rud._links import Link
+from rud._object_store import ObjectStore
+from rud._options import Options
+from rud._pool import PoolOptions, WorkerPool
+from rud._registry import StoreSpec, resolve
+from rud._report import Report
+from rud._resume.folders import failed_in, give_back, waiting_in
+from rud._runtime import ThreadedRuntime
+from rud._spool import Adoption, Spool
+from rud._spool.failed import kept
+from rud._spool.owner import is_alive, owned_here
+from rud._supervisor import Limits
+from rud.errors import ConfigurationError, OutageError, PoolError, SpoolError, UploadTimeoutError
+
+Stop = Literal["", "in use", "not taken", "configuration", "trouble", "time limit", "interrupted"]
+"""What kept a folder from being dealt with; ``""``: nothing did."""
+
+Progress = Callable[[str, Report], object]
+
+
+@dataclass(frozen=True, slots=True)
+class FolderOutcome:
+    """What has become of one owner folder. ``report``: ``failed`` and ``spooled`` are what lies there now."""
+
+    folder: str
+    report: Report = field(default_factory=Report)
+    stop: Stop = ""
+    why: str = ""
+    """In words, when it was stopped."""
+    damage: tuple[str, ...] = ()
+    """One line for each place of the log or payload that is not as it was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    options: Options
+    failed: bool
+    other_host: bool
+    force: bool
+    backend_kwargs: Mapping[str, Any] | None
+    workers: int
+    clock: Clock
+    end: float | None
+    """On the clock: when the time limit is reached."""
+    on_progress: Progress | None
+    interval: float
+
+    def left(self, most: float) -> float:
+        """Seconds until the time limit, at most ``most``."""
+        return most if self.end is None else max(0.0, min(most, self.end - self.clock.monotonic()))
+
+
+class _Runtime(ThreadedRuntime):
+    """Workers lock a file of the folder whose uploads they send: the next to take it over waits for them."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(use_procs=True)
+        self._folder = folder
+
+    def hire(self, spec: StoreSpec, *, lock_path: str, orphan_grace: float) -> Link:
+        own = os.path.join(self._folder, os.path.basename(lock_path))
+        return super().hire(spec, lock_path=own, orphan_grace=orphan_grace)
+
+
+def resume_one(folder: str, facts: Mapping[str, Any], how: How) -> FolderOutcome:
+    try:
+        if owned_here(folder) or is_alive(folder):
+            why = f"process {facts.get('pid')} of {facts.get('host')} is running and sends it itself"
+            return not_done(folder, "in use", why)
+        spec = spec_for(facts.get("destination", {}), how.backend_kwargs)
+        return _send(folder, facts, spec, how)
+    except ConfigurationError as error:
+        return not_done(folder, "configuration", str(error))
+    except KeyboardInterrupt:
+        return not_done(folder, "interrupted", "interrupted")
+    except OSError as error:
+        return not_done(folder, "not taken", str(error))
+    finally:
+        give_back(folder)
+
+
+def spec_for(destination: Mapping[str, str], backend_kwargs: Mapping[str, Any] | None) -> StoreSpec:
+    """The store that an owner folder is for; ``ConfigurationError`` when the arguments lead to another, or nowhere."""
+    try:
+        scheme, bucket, prefix = (destination[name] for name in ("scheme", "bucket", "prefix"))
+    except KeyError:
+        raise ConfigurationError("its owner.json does not say where it was to go") from None
+    public = {name: text for name, text in destination.items() if name not in ("scheme", "bucket", "prefix")}
+    arguments = {**public, **({"prefix": prefix} if prefix else {}), **(backend_kwargs or {})}
+    # A folder may have characters that a URI may not.
+    as_path = scheme == "file" and str(Path(bucket)) == bucket
+    spec = resolve(Path(bucket) if as_path else f"{scheme}://{bucket}", arguments)
+    if spec.destination != destination:
+        found = _words(spec.destination)
+        raise ConfigurationError(f"it is for {_words(destination)}, but the arguments lead to {found}")
+    return spec
+
+
+def _words(destination: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value!r}" for name, value in destination.items() if value)
+
+
+def _send(folder: str, facts: Mapping[str, Any], spec: StoreSpec, how: How) -> FolderOutcome:
+    with ObjectStore(spec.open()) as store:
+        if (reason := store.backend.capabilities.processes) is not True:
+            why = f"{spec.uri} cannot be reached from another process: {reason}; `rud discard {folder}` gives it up"
+            return not_done(folder, "configuration", why)
+        runtime = _Runtime(folder)
+        spool = Spool.for_resume(folder, clock=runtime.clock, fsync=how.options.fsync, run_job=runtime.run_job)
+        try:
+            found = spool.adopt_folder(folder, other_host=how.other_host, wait=how.left(10.0))
+            if how.failed and not found.skipped:
+                _retake(spool, folder, found)
+            pool = WorkerPool(spec, spool, runtime, _pool_options(how, facts), store.get_uri)
+        except BaseException:
+            spool.close()
+            raise
+        if found.entries:
+            return _work(pool, folder, found, how)
+        spool.close()
+        runtime.close()
+    if found.skipped:
+        return not_done(folder, "not taken", _reason(found.skipped[0], folder))
+    return _outcome(folder, Report(), "", "", found)
+
+
+def _work(pool: WorkerPool, folder: str, found: Adoption, how: How) -> FolderOutcome:
+    stop: Stop = "interrupted"
+    why = "interrupted"
+    try:
+        pool.adopt(found)
+        pool.start()
+        stop, why = _wait(pool, folder, how)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        report = pool.close(0.0)
+    return _outcome(folder, report, stop, why, found)
+
+
+def _wait(pool: WorkerPool, folder: str, how: How) -> tuple[Stop, str]:
+    while True:
+        try:
+            pool.drain_adopted(how.left(how.interval))
+            return "", ""
+        except UploadTimeoutError:
+            if how.left(1.0) == 0.0:
+                return "time limit", "the time limit was reached"
+        except OutageError as error:
+            return "trouble", str(error.__cause__ or error)
+        except PoolError as error:
+            return "trouble", str(error)
+        if how.on_progress is not None:
+            how.on_progress(folder, pool.counts())
+
+
+def _pool_options(how: How, facts: Mapping[str, Any]) -> PoolOptions:
+    options = how.options
+    return PoolOptions(
+        workers=how.workers,
+        limits=Limits(stall=options.stall_timeout),
+        outage_timeout=options.outage_timeout,
+        orphan_grace=options.orphan_grace,
+        durable=options.fsync,
+        rank=int(facts.get("rank", 0)),
+        patient=True,
+        force=how.force,
+    )
+
+
+def _retake(spool: Spool, folder: str, found: Adoption) -> None:
+    for name in kept(folder):
+        try:
+            found.entries.append(spool.retake(os.path.join(folder, "failed", name)))
+        except SpoolError as error:
+            found.damage.append(str(error))
+
+
+def _outcome(folder: str, report: Report, stop: Stop, why: str, found: Adoption) -> FolderOutcome:
+    report = replace(report, failed=failed_in(folder), folder=folder if os.path.isdir(folder) else "")
+    if not stop and report.spooled:
+        unread = next((left.reason for left in report.left if left.state == "spooled"), "")
+        stop, why = "trouble", unread or "not everything could be sent"
+    return FolderOutcome(folder, report, stop, why, tuple(found.damage))
+
+
+def not_done(folder: str, stop: Stop, why: str) -> FolderOutcome:
+    waiting, damage = waiting_in(folder)
+    report = Report(spooled=len(waiting), failed=failed_in(folder), left=waiting, folder=folder)
+    return FolderOutcome(folder, report, stop, why, damage)
+
+
+def _reason(line: str, folder: str) -> str:
+    return line.removeprefix(f"{folder} was left as it is: ").partition("; to upload it:")[0]

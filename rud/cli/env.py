@@ -1,0 +1,123 @@
+"""``rud env``: what rud sees of this machine, for a report or a puzzled person. No secrets."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rud._options import PARSERS, Options, from_environment, variable
+from rud._ranks import VARIABLES, RankInfo
+from rud.cli import exits
+from rud.cli.arguments import add_json, new_command
+from rud.cli.screen import printable, size_in_words
+from rud.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rud.cli import Subparsers
+
+
+def add(subparsers: Subparsers) -> None:
+    parser = new_command(
+        subparsers,
+        "env",
+        "versions, options, ranks, staging folder",
+        "Says what rud sees of this machine. There are no secrets in it.",
+    )
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: Any) -> int:
+    wrong: list[str] = []
+    sections: dict[str, dict[str, object]] = {
+        "versions": _versions(),
+        "ranks": _ranks(wrong),
+        "options": _options(wrong),
+        "staging": _staging(),
+        "stores": _stores(),
+    }
+    if not args.json:
+        for title, facts in sections.items():
+            print(title)
+            for name, value in facts.items():
+                print(printable(f"  {name:22} {value}"))
+    for text in wrong:
+        args.screen.say(text)
+    return exits.finish(args, exits.USAGE if wrong else exits.DONE, "", **sections, wrong=wrong)
+
+
+def _versions() -> dict[str, object]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    import rud
+
+    try:
+        crc = version("google-crc32c")
+    except PackageNotFoundError:
+        crc = "unknown"
+    return {
+        "rud": f"{rud.__version__} ({os.path.dirname(rud.__file__)})",
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "platform": platform.platform(),
+        "google-crc32c": crc,
+    }
+
+
+def _ranks(wrong: list[str]) -> dict[str, object]:
+    seen = {name: os.environ[name] for name in sorted(VARIABLES) if name in os.environ}
+    try:
+        return {**asdict(RankInfo.from_environment()), "seen": seen}
+    except ConfigurationError as error:
+        wrong.append(str(error))
+        return {"seen": seen}
+
+
+def _options(wrong: list[str]) -> dict[str, object]:
+    shown: dict[str, object] = {}
+    for name, parser in PARSERS.items():
+        try:
+            value = from_environment(name, parser)
+        except ConfigurationError as error:
+            wrong.append(str(error))
+            shown[name] = f"wrong ({variable(name)})"
+            continue
+        source = "default" if value is None else variable(name)
+        shown[name] = f"{getattr(Options(), name) if value is None else value} ({source})"
+    return shown
+
+
+def _staging() -> dict[str, object]:
+    from rud._spool import home
+
+    folder = home.staging_folder(None)
+    there = folder
+    while not os.path.isdir(there):
+        there = os.path.dirname(there)
+    kind = _file_system(there)
+    if kind in ("tmpfs", "ramfs"):
+        kind += " (in memory: it does not survive a restart of the machine)"
+    return {"folder": folder, "file system": kind, "free": size_in_words(shutil.disk_usage(there).free)}
+
+
+def _file_system(folder: str) -> str:
+    """Its type, where the system says so (Linux)."""
+    device = os.stat(folder).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return "unknown"
+    return next((row[row.index("-") + 1] for row in rows if row[2] == number), "unknown")
+
+
+def _stores() -> dict[str, object]:
+    from importlib.metadata import entry_points
+
+    from rud._registry import ENTRY_POINTS
+
+    return {"file": "built in", **{point.name: point.value for point in entry_points(group=ENTRY_POINTS)}}
