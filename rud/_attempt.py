@@ -39,11 +39,14 @@ class Job:
     """Multipart uploads that died with an earlier attempt."""
 
     def to_wire(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: getattr(self, name) for name in _NAMES}
 
     @classmethod
     def from_wire(cls, wire: dict[str, Any]) -> Self:
         return cls(**{**wire, "aborts": tuple(wire["aborts"])})
+
+
+_NAMES = tuple(field.name for field in fields(Job))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ Message = dict[str, Any]
 _HEAD = struct.Struct("<II")
 _MAX = 64 << 20
 _dumps = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+_loads = json.JSONDecoder().decode
 
 
 class FrameError(ValueError):
@@ -50,5 +51,5 @@ class Decoder:
             del self._buffer[:end]
             if zlib.crc32(body) != crc:
                 raise FrameError("a frame with a wrong sum")
-            messages.append(json.loads(body))
+            messages.append(_loads(body.decode("ascii")))
         return messages

@@ -222,8 +222,9 @@ class ObjectStore:
     def get_uri(self, object_name: str) -> str:
         """The address of ``object_name``, whether it is there or not; no request, and no two names share one."""
         key = check_key(object_name)
-        with self.calling("uri", key) as backend:
-            return backend.uri(key)
+        self._check_open("uri", key)
+        # Without the lock: pure, and a training thread must not wait here for somebody's download.
+        return self._backend.uri(key)
 
     def close(self) -> None:
         """Close the backend; idempotent. In a forked child it leaves the parent's connections alone."""

@@ -83,6 +83,11 @@ class WorkerPool:
             report = self._counts()
             return f"<WorkerPool {self._scheduler.uploading} uploading, {report}>"
 
+    @property
+    def finished(self) -> bool:
+        """Nothing runs any more."""
+        return self._finished
+
     def start(self) -> None:
         """Begin to work."""
         self._runtime.begin(self._step)

@@ -200,7 +200,7 @@ class Supervisor:
                 self._on_probed(slot, message, now)
             case "result" if slot.transfer is not None and message["id"] == slot.transfer.entry.id:
                 self._on_result(slot, slot.transfer, message, now)
-            case "progress" | "started" | "multipart" if slot.transfer and message["id"] == slot.transfer.entry.id:
+            case "progress" | "multipart" if slot.transfer and message["id"] == slot.transfer.entry.id:
                 slot.read = message.get("read", slot.read)
                 if "upload" in message:
                     slot.multipart = True

@@ -1,7 +1,7 @@
 """What a worker does with a command, whether it is a process, a thread, or called in line.
 
 Commands: ``open`` (make the store, say ``ready``), ``upload``, ``probe``, ``quit``. Answers: ``ready`` or ``unready``,
-``started``, ``progress``, ``multipart``, ``result``, ``probed``, ``log``.
+``progress``, ``multipart``, ``result``, ``probed``, ``log``.
 """
 
 from __future__ import annotations
@@ -92,7 +92,6 @@ class Worker:
         self._send({"re": answer, **message})
 
     def _upload(self, job: Job) -> None:
-        self._send({"re": "started", "id": job.id})
         report = _Progress(job, self._send, self._clock)
         message: dict[str, Any] = {"re": "result", "id": job.id}
         try:

@@ -151,7 +151,7 @@ class Backend(ABC):
 
     @abstractmethod
     def uri(self, key: str) -> str:
-        """The object's address; pure, injective, no request."""
+        """The object's address; pure, injective, no request. The one method that any thread may call at any time."""
 
     @abstractmethod
     def close(self) -> None:

@@ -187,12 +187,13 @@ class Uploader:
         """
         self._refuse_in_a_child("upload")
         uri = self._store.get_uri(key)
-        if os.path.isdir(source):
+        transfers = [dependency.transfer_of(self._pool) for dependency in after]
+        try:
+            staged = self._spool.stage(source)
+        except IsADirectoryError:
             folder = os.fspath(source)
             name = os.path.basename(os.path.abspath(folder))
-            raise IsADirectoryError(_FOLDER_HELP.format(folder=folder, name=name))
-        transfers = [dependency.transfer_of(self._pool) for dependency in after]
-        staged = self._spool.stage(source)
+            raise IsADirectoryError(_FOLDER_HELP.format(folder=folder, name=name)) from None
         transfer = self._pool.submit(staged, key, overwrite=overwrite, after=transfers)
         return Upload(self._pool, transfer, uri)
 
@@ -244,7 +245,9 @@ class Uploader:
                 self._closed = self._pool.close(limit)
             finally:
                 no_longer(self)
-                self._store.close()
+                # A supervisor that hangs may still want to name an address.
+                if self._pool.finished:
+                    self._store.close()
         return self._closed or Report()
 
     def _close_at_exit(self) -> None:
