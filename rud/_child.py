@@ -30,7 +30,11 @@ _PIPE_BUF = 4096
 
 
 class Outbox:
-    """The pipe to the parent. Messages that may be dropped are, when it is full; results wait for room."""
+    """The pipe to the parent. Messages that may be dropped are, when it is full; results wait for room.
+
+    A parent that is gone reads nothing, which is no reason to break off the upload in hand: whoever watches the parent
+    sees to the end.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -48,8 +52,9 @@ class Outbox:
                 message = {**message, "dropped": self._dropped}
                 frame, self._dropped = encode(message), 0
             view = memoryview(frame)
-            while view:
-                view = view[os.write(self._fd, view) :]
+            with contextlib.suppress(BrokenPipeError):
+                while view:
+                    view = view[os.write(self._fd, view) :]
 
 
 class _ToParent(logging.Handler):

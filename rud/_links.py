@@ -235,9 +235,9 @@ class ThreadLink:
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._revoked = threading.Event()
         self._last_words = ""
+        self._over = False
         self._worker = Worker(spec.open, spec.secrets, self._deliver, clock, self._revoked.is_set)
-        self._thread = threading.Thread(target=self._serve, name="rud-worker", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._serve, name="rud-worker", daemon=True).start()
         self.send({"do": "open"})
 
     def _serve(self) -> None:
@@ -247,6 +247,8 @@ class ThreadLink:
         except BaseException as error:  # noqa: BLE001  # SystemExit of a backend ends the worker, not the program
             self._last_words = f"{type(error).__name__}: {error}"
         finally:
+            # Not told by is_alive(): the thread lives for a moment after its last wake-up.
+            self._over = True
             self._mux.wake()
 
     def _deliver(self, message: Message) -> None:
@@ -265,7 +267,7 @@ class ThreadLink:
 
     @property
     def ended(self) -> bool:
-        return not self._thread.is_alive() and self._messages.empty()
+        return self._over and self._messages.empty()
 
     def kill(self) -> None:
         self._revoked.set()

@@ -92,12 +92,19 @@ class WorkerPool:
         """Begin to work."""
         self._runtime.begin(self._step)
 
+    def refuse_unless_open(self) -> None:
+        """``PoolClosedError`` once ``close`` has begun, ``PoolError`` when the supervisor has died."""
+        if self._closing:
+            raise PoolClosedError("the uploader is closed: nothing was accepted")
+        if self._fatal is not None:
+            raise PoolError(self._obituary())
+
     def submit(self, staged: Staged, key: str, *, overwrite: bool, after: Sequence[Transfer]) -> Transfer:
         """Accept a staged file. When this returns, the upload survives the death of every process here."""
 
         def check() -> None:
             with self._changed:
-                self._refuse_unless_open()
+                self.refuse_unless_open()
                 if not overwrite and self._scheduler.pending(key):
                     raise UploadExistsError(
                         f"an upload of {key!r} is under way: a second one with overwrite=False is refused", key=key
@@ -114,6 +121,10 @@ class WorkerPool:
                 check=check,
                 enlist=lambda entry: enlisted.extend(self._enlist(entry)),
             )
+        except PoolClosedError:
+            if self._fatal is not None:
+                raise PoolError(self._obituary()) from self._fatal
+            raise
         except OSError:
             # A sync that failed: the record lies in the log, but nobody was promised anything.
             for transfer in enlisted:
@@ -150,9 +161,9 @@ class WorkerPool:
         return True
 
     def wait_for(self, transfer: Transfer, timeout: float | None) -> None:
-        """Until ``transfer``, or what stands for it, has ended. ``UploadTimeoutError``, ``OutageError``,
-        ``PoolError``."""
-        if not self._await([transfer], timeout):
+        """Until ``transfer``, or what stands for it, has ended, or the pool was closed. ``UploadTimeoutError``,
+        ``OutageError``, ``PoolError``."""
+        if not self._await([transfer], timeout) and not self._finished:
             raise UploadTimeoutError(
                 f"the upload of {transfer.entry.key!r} has not ended within {timeout} s; it goes on"
             )
@@ -161,9 +172,10 @@ class WorkerPool:
         """Until everything that was accepted before the call has ended; raises as ``wait_for``."""
         if not self._await(self._own(), timeout):
             with self._changed:
-                raise UploadTimeoutError(
-                    f"not everything is stored within {timeout} s; the rest goes on: {self._counts()}"
-                )
+                report = self._counts()
+            if self._finished:
+                raise UploadTimeoutError(f"the uploader was closed before everything was stored. {report.advice()}")
+            raise UploadTimeoutError(f"not everything is stored within {timeout} s; the rest goes on: {report}")
 
     def drain_adopted(self, timeout: float | None = None) -> None:
         """``drain`` for what earlier runs have left as well."""
@@ -231,12 +243,6 @@ class WorkerPool:
 
     # The caller's side
 
-    def _refuse_unless_open(self) -> None:
-        if self._closing:
-            raise PoolClosedError("the uploader is closed: nothing was accepted")
-        if self._fatal is not None:
-            raise PoolError(self._obituary())
-
     def _enlist(self, entry: SpoolEntry) -> list[Transfer]:
         """Hand an accepted entry to the scheduler, once only, however often it is called."""
         with self._changed:
@@ -261,7 +267,8 @@ class WorkerPool:
             while transfers and transfers[-1].final.ended:
                 transfers.pop()
             told = not transfers and not self._settling.untold
-            return told or self._fatal is not None or (raises and self._trouble() is not None)
+            hopeless = self._fatal is not None or self._finished
+            return told or hopeless or (raises and self._trouble() is not None)
 
         self._spool.catch_up(self._enlist)
         if not self._runtime.wait_until(self._changed, over, timeout):
@@ -329,7 +336,7 @@ class WorkerPool:
         except Exception as error:
             logger.exception("the supervisor has died; what was accepted stays spooled")
             self._fatal = error
-            self._abandon_workers()
+            self._let_workers_go()
         self._folder_left = self._spool.close() or ""
         with self._changed:
             self._finished = True
@@ -337,10 +344,14 @@ class WorkerPool:
         self._runtime.close()
         return False
 
-    def _abandon_workers(self) -> None:
-        for slot in self._supervisor.slots:
-            if slot.link is not None:
-                slot.link.kill()
+    def _let_workers_go(self) -> None:
+        try:
+            self._supervisor.stop()
+        except Exception:
+            logger.exception("the workers could not be ended in order; they are killed")
+            for slot in self._supervisor.slots:
+                if slot.link is not None:
+                    slot.link.kill()
 
     def _hire(self) -> Link:
         self._hired += 1

@@ -169,6 +169,7 @@ class Uploader:
     def upload(
         self,
         source: str | os.PathLike[str],
+        self._pool.refuse_unless_open()
         key: str,
         *,
         overwrite: bool = True,

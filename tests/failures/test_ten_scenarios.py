@@ -159,6 +159,7 @@ def test_08_sigterm(place: Place, *, use_procs: bool) -> None:
     place.open_gate()
     for pid in place.events.worker_pids() - {running.pid}:
         wait_for_end(pid)
+    assert len(place.journal("end")) == (2 if use_procs else 0)
 
     finish_in_a_new_run(place, use_procs=use_procs)
 

@@ -202,7 +202,7 @@ def ignores_children(config: Config) -> None:
 
 def starts_with_others(config: Config) -> None:
     """One of several that start together: when the line comes, build, upload, close."""
-    with open(config.pop("start"), "rb") as start:
+    with open(config.pop("start"), "rb", buffering=0) as start:
         start.read(1)
     drain(config)
 
