@@ -169,7 +169,6 @@ class Uploader:
     def upload(
         self,
         source: str | os.PathLike[str],
-        self._pool.refuse_unless_open()
         key: str,
         *,
         overwrite: bool = True,
@@ -187,6 +186,7 @@ class Uploader:
         way and ``overwrite=False``; ``SpoolError`` (an ``OSError``) when it cannot be staged; ``PoolClosedError``.
         """
         self._refuse_in_a_child("upload")
+        self._pool.refuse_unless_open()
         uri = self._store.get_uri(key)
         transfers = [dependency.transfer_of(self._pool) for dependency in after]
         try:
