@@ -58,7 +58,6 @@ class Verdict:
     """
 
     outcome: str
-    crc: int | None = None
     reason: str = ""
     sent: bool = False
     """The bytes were sent by this attempt, not found."""
@@ -70,10 +69,12 @@ def attempt(
     *,
     on_read: Callable[[int], None],
     on_multipart: Callable[[str], None],
+    on_sum: Callable[[int], None],
     revoked: Callable[[], bool],
 ) -> Verdict:
-    """Make the destination hold ``job``'s bytes, or say why not; raises what the backend raises, and ``IntegrityError``
-    without an operation when the payload itself is not what was accepted."""
+    """Make the destination hold ``job``'s bytes, or say why not; raises what the backend raises, and
+    ``IntegrityError`` without an operation when the payload itself is not what was accepted. ``on_sum`` is told the
+    CRC32C of a payload that had none, once it was read to the end, whatever becomes of the attempt."""
     for upload_id in job.aborts:
         backend.abort(job.key, upload_id)
     if job.look and job.overwrite:
@@ -87,10 +88,13 @@ def attempt(
             _put(backend, job, body, on_multipart)
         except ObjectExistsError:
             if not job.overwrite and _is_ours(backend.head(job.key), job):
-                return Verdict("stored", job.crc)
+                return Verdict("stored")
             raise
+        finally:
+            if job.crc is None and body.crc32c is not None:
+                on_sum(body.crc32c)
         _check_unchanged(file.fileno(), job)
-    return Verdict("stored", job.crc if job.crc is not None else body.crc32c, sent=True)
+    return Verdict("stored", sent=True)
 
 
 def _put(backend: Backend, job: Job, body: Body, on_multipart: Callable[[str], None]) -> None:
@@ -141,7 +145,7 @@ def _look(backend: Backend, job: Job) -> Verdict | None:
     except AccessDeniedError as error:
         return None if job.force else Verdict("unread", reason=error.reason or str(error))
     if _is_ours(there, job):
-        return Verdict("stored", job.crc)
+        return Verdict("stored")
     if there.entry_id is not None:
         return Verdict("superseded") if there.entry_id > job.entry_id else None
     newer = there.last_modified is not None and there.last_modified * 1e9 >= job.accepted_ns - WHOLE_MTIME

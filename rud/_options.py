@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar
 
 from rud.errors import ConfigurationError
 
@@ -124,6 +124,21 @@ PARSERS: dict[str, Callable[[object], Any]] = {
     "orphan_grace": parse_patience,
     "on_failure": one_of("raise", "warn"),
 }
+
+
+class GivenOptions(TypedDict, total=False):
+    """The options as keyword arguments; ``Options`` says what each means. ``None`` is not given."""
+
+    upload_staging_folder: str | os.PathLike[str] | None
+    staging_mode: Literal["auto", "reflink", "link", "move", "copy"] | None
+    fsync: bool | None
+    max_staged_bytes: int | str | None
+    when_full: Literal["raise", "block"] | None
+    stall_timeout: float | None
+    outage_timeout: float | None
+    close_timeout: float | None
+    orphan_grace: float | None
+    on_failure: Literal["raise", "warn"] | None
 
 
 @dataclass(frozen=True, slots=True)

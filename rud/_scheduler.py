@@ -86,6 +86,7 @@ class Scheduler:
             if not self._may_start(transfer, now):
                 continue
             transfer.apply(Event.STARTED)
+            transfer.tries += 1
             self.uploading += 1
             return transfer
         return None

@@ -98,6 +98,7 @@ class Settling:
         )
 
     def multipart(self, entry: SpoolEntry, upload_id: str) -> None:
+        entry.multiparts += (upload_id,)  # for the next attempt, should this worker die
         self.spool.multipart(entry, upload_id)
 
     def take(self, effects: Effects) -> None:
@@ -120,6 +121,10 @@ class Settling:
         """Something has ended whose end is not recorded, or whose failure is not announced yet."""
         return bool(self._effects)
 
+    def bind_sum(self, entry: SpoolEntry, crc: int) -> None:
+        """The first attempt has summed a payload that had no sum: the later ones must match it."""
+        self.spool.bind_sum(entry, crc)
+
     def attempt_ended(self, transfer: Transfer, message: Message, now: float) -> None:
         """An attempt came back without an error."""
         self._answered(now)
@@ -128,7 +133,6 @@ class Settling:
             case "stored":
                 self.sent += bool(message["sent"])
                 if entry.crc is None:
-                    entry.crc = message["crc"]
                     self.verified_while_sending += 1
                 else:
                     self.verified_at_accept += 1
@@ -244,7 +248,7 @@ class Settling:
             kind = UploadDeniedError
         elif isinstance(cause, FileNotFoundError):
             kind = UploadNotFoundError
-        attempts = max(1, transfer.attempts)
+        attempts = transfer.tries
         elapsed = max(0.0, (self.clock.time_ns() - entry.id) / 1e9)
         error = kind(
             f"upload of {entry.key!r} to {self.uri(entry.key)} failed on rank {self.rank} "

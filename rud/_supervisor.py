@@ -235,6 +235,8 @@ class Supervisor:
     def _on_result(self, slot: Slot, transfer: Transfer, message: Message, now: float) -> None:
         slot.phase, slot.transfer, slot.deadline = Phase.IDLE, None, None
         if "error" in message:
+            if "crc" in message:
+                self.settling.bind_sum(transfer.entry, message["crc"])
             self.settling.attempt_failed(transfer, error_from(message["error"]), began=slot.began, now=now)
         else:
             self.settling.attempt_ended(transfer, message, now)

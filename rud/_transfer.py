@@ -104,6 +104,8 @@ class Transfer:
     state: UploadState = field(default=UploadState.HELD, init=False)
     attempts: int = field(default=0, init=False)
     """Attempts charged to it so far."""
+    tries: int = field(default=0, init=False)
+    """Attempts made, whoever they were charged to."""
     waits_for: int = field(default=0, init=False)
     dependents: list[Transfer] | None = field(default=None, init=False)
     successor: Transfer | None = field(default=None, init=False)

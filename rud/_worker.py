@@ -100,6 +100,7 @@ class Worker:
                 job,
                 on_read=report.read,
                 on_multipart=lambda upload_id: self._send({"re": "multipart", "id": job.id, "upload": upload_id}),
+                on_sum=lambda crc: message.update(crc=crc),
                 revoked=self._revoked,
             )
             message.update(asdict(verdict))

@@ -9,15 +9,15 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self, Unpack
 
 from rud._exits import at_exit, no_longer
 from rud._links import MARK
 from rud._object_store import ObjectStore
-from rud._options import Options
+from rud._options import GivenOptions, Options
 from rud._pool import PoolOptions, WorkerPool
 from rud._ranks import RankInfo
-from rud._registry import resolve
+from rud._registry import StoreSpec, resolve
 from rud._report import Report
 from rud._retry import RetryPolicy
 from rud._runtime import Runtime, ThreadedRuntime
@@ -74,32 +74,11 @@ class Uploader:
         num_concurrent_uploads: int = 1,
         use_procs: bool = True,
         num_attempts: int = 3,
-        upload_staging_folder: str | os.PathLike[str] | None = None,
-        staging_mode: Literal["auto", "reflink", "link", "move", "copy"] | None = None,
-        fsync: bool | None = None,
-        max_staged_bytes: int | str | None = None,
-        when_full: Literal["raise", "block"] | None = None,
-        stall_timeout: float | None = None,
-        outage_timeout: float | None = None,
-        close_timeout: float | None = None,
-        orphan_grace: float | None = None,
-        on_failure: Literal["raise", "warn"] | None = None,
         _runtime: Runtime | None = None,
+        **options: Unpack[GivenOptions],
     ) -> None:
         _refuse_in_a_worker()
-        self._options = options = Options.build(
-            os.environ,
-            upload_staging_folder=upload_staging_folder,
-            staging_mode=staging_mode,
-            fsync=fsync,
-            max_staged_bytes=max_staged_bytes,
-            when_full=when_full,
-            stall_timeout=stall_timeout,
-            outage_timeout=outage_timeout,
-            close_timeout=close_timeout,
-            orphan_grace=orphan_grace,
-            on_failure=on_failure,
-        )
+        self._options = Options.build(os.environ, **options)
         workers = _at_least_one("num_concurrent_uploads", num_concurrent_uploads)
         policy = RetryPolicy(attempts=_at_least_one("num_attempts", num_attempts))
         rank = RankInfo.from_environment().rank
@@ -107,38 +86,42 @@ class Uploader:
         self._uri = spec.uri
         self._store = ObjectStore(spec.open())
         use_procs = use_procs and _processes_are_possible()
-        if use_procs and self._store.backend.capabilities.processes is not True:
-            reason = self._store.backend.capabilities.processes
-            raise ConfigurationError(f"{spec.uri} cannot be used by worker processes: {reason}; pass use_procs=False")
-        runtime = _runtime or ThreadedRuntime(use_procs=use_procs)
+        if use_procs and _runtime is None:
+            _check_for_processes(spec, self._store)
         self._pid = os.getpid()
         self._closed: Report | None = None
-        self._spool = Spool(
-            SpoolOptions(
-                folder=options.upload_staging_folder,
-                mode=options.staging_mode,
-                fsync=options.fsync,
-                max_bytes=options.max_staged_bytes,
-                when_full=options.when_full,
-            ),
-            destination=spec.destination,
-            rank=rank,
-            clock=runtime.clock,
-            run_job=runtime.run_job,
-        )
-        pool_options = PoolOptions(
-            workers=workers,
-            policy=policy,
-            limits=Limits(stall=options.stall_timeout),
-            outage_timeout=options.outage_timeout,
-            orphan_grace=options.orphan_grace,
-            durable=options.fsync,
-            rank=rank,
-        )
-        self._pool = WorkerPool(spec, self._spool, runtime, pool_options, self._store.get_uri)
-        self._adopt()
+        runtime = _runtime or ThreadedRuntime(use_procs=use_procs)
+        try:
+            self._spool = self._open_spool(spec, rank, runtime)
+            self._pool = self._open_pool(spec, rank, runtime, workers, policy)
+            self._adopt()
+        except BaseException:
+            runtime.close()
+            raise
         self._pool.start()
         at_exit(self._close_at_exit)
+
+    def _open_spool(self, spec: StoreSpec, rank: int, runtime: Runtime) -> Spool:
+        options = SpoolOptions(
+            folder=self._options.upload_staging_folder,
+            mode=self._options.staging_mode,
+            fsync=self._options.fsync,
+            max_bytes=self._options.max_staged_bytes,
+            when_full=self._options.when_full,
+        )
+        return Spool(options, destination=spec.destination, rank=rank, clock=runtime.clock, run_job=runtime.run_job)
+
+    def _open_pool(self, spec: StoreSpec, rank: int, runtime: Runtime, workers: int, policy: RetryPolicy) -> WorkerPool:
+        options = PoolOptions(
+            workers=workers,
+            policy=policy,
+            limits=Limits(stall=self._options.stall_timeout),
+            outage_timeout=self._options.outage_timeout,
+            orphan_grace=self._options.orphan_grace,
+            durable=self._options.fsync,
+            rank=rank,
+        )
+        return WorkerPool(spec, self._spool, runtime, options, self._store.get_uri)
 
     def _adopt(self) -> None:
         adoption = self._spool.adopt()
@@ -214,15 +197,16 @@ class Uploader:
                 first.add_note(f"also: {other}")
             raise first
 
-    def drain(self, timeout: float | None = None) -> None:
-        """Return when everything accepted before the call is stored.
+    def drain(self, timeout: float | None = None, *, adopted: bool = False) -> None:
+        """Return when everything accepted before the call is stored; with ``adopted`` what earlier runs left, too.
 
         Raises what has failed (see ``raise_if_failed``), ``OutageError`` when the destination has not answered for
         ``outage_timeout`` seconds, and ``UploadTimeoutError`` (a ``TimeoutError``) after ``timeout`` seconds. Without a
         timeout of its own it ends all the same: every upload is bounded by its limits, its attempts and the outage.
         """
         self._refuse_in_a_child("drain")
-        self._pool.drain(timeout)
+        wait = self._pool.drain_adopted if adopted else self._pool.drain
+        wait(timeout)
         self.raise_if_failed()
 
     def counts(self) -> Report:
@@ -299,6 +283,13 @@ def _refuse_in_a_worker() -> None:
         raise ConfigurationError(
             f"an Uploader cannot be built inside a worker process of another one (process {os.environ[MARK]})"
         )
+
+
+def _check_for_processes(spec: StoreSpec, store: ObjectStore) -> None:
+    offer = store.backend.capabilities.processes
+    if offer is not True:
+        raise ConfigurationError(f"{spec.uri} cannot be used by worker processes: {offer}; pass use_procs=False")
+    spec.to_wire()
 
 
 def _processes_are_possible() -> bool:

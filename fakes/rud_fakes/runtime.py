@@ -144,7 +144,8 @@ class InlineRuntime:
         if left is not None and left <= 0:
             return None
         times = [time for time in (self._timeout, left) if time is not None]
-        return min(times) if times and self._step is not None else None
+        # At least a nanosecond, which is what the clock counts in: less would be no time at all.
+        return max(min(times), 1e-9) if times and self._step is not None else None
 
     def _one_step(self) -> None:
         if self._step is not None and not self._step():

@@ -62,7 +62,9 @@ def recover(owner: Owner, *, segment_bytes: int, fsync: bool, ids: Ids, settling
     )
     failed.finish(owner.folder, state)
     settling.settle_all(state.superseded, Outcome.SUPERSEDED)
+    state.ended.update(dict.fromkeys((entry.id for entry in state.superseded), Outcome.SUPERSEDED))
     broken = _set_aside_broken(state, settling)
+    broken += _hold_to_dependencies(state, settling)
     damage += _sweep(owner, state, keep=bool(damage))
     entries = [entry for entry in state.pending.values() if entry.outcome is None]
     return Adoption(sorted(entries, key=lambda entry: entry.id), [], damage + broken, state.answered)
@@ -75,8 +77,35 @@ def _set_aside_broken(state: State, settling: Settling) -> list[str]:
     lines: list[str] = []
     for entry, why in broken:
         kept_at = settling.fail(entry, {"reason": f"the accepted payload is damaged: {why}"})
+        state.ended[entry.id] = Outcome.FAILED
         lines.append(f"{entry.key!r}: {why}; kept at {kept_at or entry.path}")
     return lines
+
+
+def _hold_to_dependencies(state: State, settling: Settling) -> list[str]:
+    """``after`` holds over a crash: a superseded dependency passes to its successor, a failed or cancelled one fails
+    what comes after it.
+    """
+    lines: list[str] = []
+    for entry in sorted(state.pending.values(), key=lambda entry: entry.id):
+        named = [_stands_for(one, state) for one in entry.after] if entry.outcome is None else []
+        bad = [one for one in named if state.ended.get(one) in (Outcome.FAILED, Outcome.CANCELLED)]
+        if bad:
+            why = f"it comes after {state.keys[bad[0]]!r}, which was {state.ended[bad[0]].value}"
+            kept_at = settling.fail(entry, {"class": "DependencyFailedError", "text": why})
+            state.ended[entry.id] = Outcome.FAILED
+            lines.append(f"{entry.key!r} was not sent: {why}; kept at {kept_at or entry.path}")
+        else:
+            entry.after = tuple(one for one in named if one not in state.ended)
+    return lines
+
+
+def _stands_for(one: int, state: State) -> int:
+    """An entry, or the later one of its key that has superseded it."""
+    if state.ended.get(one) is not Outcome.SUPERSEDED:
+        return one
+    later = [other for other, key in state.keys.items() if other > one and key == state.keys[one]]
+    return _stands_for(min(later), state) if later else one
 
 
 def _what_is_wrong(entry: SpoolEntry, reader: files.Reader) -> str:

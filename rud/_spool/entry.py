@@ -24,8 +24,8 @@ class SpoolEntry:
     """One accepted upload; compared by identity. Its payload is ``size`` bytes of ``path`` from ``offset``.
 
     ``crc`` is the CRC32C of the payload, ``None`` until a large one was summed; until then its size and ``mtime_ns``
-    (both files carry the time of the source) tell whether it changed. ``kills`` counts the workers and parents that
-    died while they held it.
+    (both files carry the time of the source) tell whether it changed. ``kills`` counts the workers that died while
+    they held it; a parent's death says nothing against it: a preempted machine ends its parent each time.
     """
 
     id: int

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import string
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,14 +15,21 @@ from rud._spool.entry import Outcome, SpoolEntry
 from rud._spool.replay import State
 
 _CHUNK = 1 << 20
+_WIDTH = 16
+"""Digits in ``SpoolEntry.wire_id``."""
 
 
 def folder_of(entry: SpoolEntry) -> str:
-    return os.path.join(entry.owner.failed, str(entry.id))
+    return os.path.join(entry.owner.failed, entry.wire_id)
 
 
 def hidden_of(entry: SpoolEntry) -> str:
-    return os.path.join(entry.owner.failed, f".{entry.id}")
+    return os.path.join(entry.owner.failed, f".{entry.wire_id}")
+
+
+def id_of(name: str) -> int | None:
+    """The id that names a failed entry; ``None`` for anything else that lies there."""
+    return int(name, 16) if len(name) == _WIDTH and all(digit in string.hexdigits for digit in name) else None
 
 
 def write_hidden(entry: SpoolEntry, reason: Mapping[str, object], *, sync: bool) -> str:
@@ -74,17 +82,18 @@ def finish(folder: str, state: State) -> None:
     """After a crash: rename what was recorded as failed, remove what was not, and what was accepted anew."""
     failed = os.path.join(folder, "failed")
     for name in files.names_in(failed):
-        number = name.removeprefix(".")
-        if not number.isdecimal():
+        shown = name.removeprefix(".")
+        number = id_of(shown)
+        if number is None:
             continue
         path = os.path.join(failed, name)
-        again = state.retaken.get(int(number))
+        again = state.retaken.get(number)
         if again is not None and state.ended.get(again) is not Outcome.CANCELLED:
             files.remove_tree(path)
         elif name.startswith("."):
-            if state.ended.get(int(number)) is Outcome.FAILED:
-                os.rename(path, os.path.join(failed, number))
-            elif int(number) in state.pending or int(number) in state.ended:  # nothing in it is needed
+            if state.ended.get(number) is Outcome.FAILED:
+                os.rename(path, os.path.join(failed, shown))
+            elif number in state.pending or number in state.ended:  # nothing in it is needed
                 files.remove_tree(path)
 
 

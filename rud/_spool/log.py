@@ -64,6 +64,7 @@ class Log:
         last = Segment(end[0], os.path.join(folder, f"log-{end[0]}"), 0, -1)
         self.committed: tuple[Segment, int, SpoolEntry | None] = (last, end[1], None)
         self._trusted = False
+        self._dirty = False  # something may lie beyond the known end
         self._closed = False
         self._unsyncable: Segment | None = None
         self._reserve = Reserve(folder)
@@ -142,6 +143,7 @@ class Log:
         parts = encode_record((segment.nonce, end), kind, encoded, payload, crc)
         if _faultpoints.active is not None:
             _faultpoints.hit("log.append.before")
+        self._dirty = True
         try:
             files.write_at(segment.descriptor, parts, end)
         except OSError:
@@ -154,6 +156,7 @@ class Log:
             self.committed = (segment, after, newest)
         else:
             self._commit(entry, segment, payload_offset(end, encoded) if payload or not entry.path else 0, after)
+        self._dirty = False
         if _faultpoints.active is not None:
             _faultpoints.hit("log.append.after")
         return segment.number, after
@@ -173,7 +176,7 @@ class Log:
     def _place(self, size: int) -> tuple[Segment, int, SpoolEntry | None]:
         segment, end, _ = self.committed
         full = end + size > self._segment_bytes and end > SEGMENT_START
-        if full or not self._trusted or not self._cut(segment, end):
+        if full or not self._trusted or (self._dirty and not self._cut(segment, end)):
             self._rotate()
         return self.committed
 
@@ -184,6 +187,7 @@ class Log:
                 if _faultpoints.active is not None:
                     _faultpoints.hit("log.cut.before")
                 files.cut(segment.descriptor, end)
+            self._dirty = False
         except OSError:
             self._trusted = False
         return self._trusted

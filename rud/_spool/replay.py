@@ -40,6 +40,8 @@ class State:
 
     pending: dict[int, SpoolEntry] = field(default_factory=dict)
     ended: dict[int, Outcome] = field(default_factory=dict)
+    keys: dict[int, str] = field(default_factory=dict)
+    """Of every id in the log, in the order of acceptance."""
     superseded: list[SpoolEntry] = field(default_factory=list)
     retaken: dict[int, int] = field(default_factory=dict)
     """Failed ids, each with the id under which it was accepted anew."""
@@ -97,7 +99,6 @@ def replay(found: Found, owner: Owner) -> State:
     not.
     """
     state = State()
-    keys: dict[int, str] = {}
     for number, one in found.scans.items():
         path = os.path.join(found.folder, f"log-{number}")
         if one.header is not None:
@@ -106,12 +107,10 @@ def replay(found: Found, owner: Owner) -> State:
         for record in one.records:
             if record.kind == Kind.ACCEPTED:
                 entry = _accepted(record, path, number, owner, state)
-                keys[entry.id] = entry.key
+                state.keys[entry.id] = entry.key
             else:
                 _apply(record, number, state)
-    for entry in state.pending.values():
-        entry.kills += entry.in_flight  # its parent died while it was held
-    state.superseded = list(_overtaken(state, keys))
+    state.superseded = list(_overtaken(state))
     return state
 
 
@@ -160,10 +159,10 @@ def _apply(record: Record, number: int, state: State) -> None:
             entry.crc = header["crc"]
 
 
-def _overtaken(state: State, keys: dict[int, str]) -> Iterator[SpoolEntry]:
+def _overtaken(state: State) -> Iterator[SpoolEntry]:
     """Overwriting entries whose key has a later entry that was started or stored and did not fail."""
     newest: dict[str, int] = {}
-    for one, key in keys.items():
+    for one, key in state.keys.items():
         pending = state.pending.get(one)
         began = pending.in_flight if pending else state.ended.get(one) is Outcome.STORED
         if began:

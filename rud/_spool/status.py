@@ -130,7 +130,7 @@ def _discard_spooled(found: adoption.Adoption, ids: Collection[int] | None, sett
 def _discard_failed(folder: str, ids: Collection[int] | None) -> int:
     count = 0
     for name in failed.kept(folder):
-        if ids is None or (name.isdecimal() and int(name) in ids):
+        if ids is None or failed.id_of(name) in ids:
             files.remove_tree(os.path.join(folder, "failed", name))
             count += 1
     return count

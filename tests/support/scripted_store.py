@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from dataclasses import replace
+
+from rud_fakes import MemoryBackend
 
 from rud.errors import AccessDeniedError, ObjectStoreTransientError, ThrottledError
-from rud.store import OnMultipart, PutMode, PutResult, Source
-from rud_fakes import MemoryBackend
+from rud.store import Capabilities, OnMultipart, PutMode, PutResult, Source
 
 
 class Script:
@@ -70,7 +72,21 @@ class ScriptedStore(MemoryBackend):
         return result
 
 
+class PickyStore(MemoryBackend):
+    """A memory store that claims to work in other processes, and takes an argument of any kind."""
+
+    def __init__(self, bucket: str, prefix: str = "", *, hook: object = None) -> None:
+        super().__init__(bucket, prefix)
+        self.hook = hook
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, processes=True)
+
+
 def register() -> None:
+    """Let ``scripted://`` and ``picky://`` be served by the classes above."""
     from rud import register_backend
 
+    register_backend("picky", "tests.support.scripted_store:PickyStore")
     register_backend("scripted", "tests.support.scripted_store:ScriptedStore")

@@ -11,11 +11,11 @@ from typing import Any
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from rud_fakes.memory import MemoryBackend
+from rud_fakes.runtime import InlineRuntime
 
 from rud import Upload, Uploader, UploadState
 from rud.errors import RudError
-from rud_fakes.memory import MemoryBackend
-from rud_fakes.runtime import InlineRuntime
 from tests.support import scripted_store
 
 scripted_store.register()
@@ -182,7 +182,7 @@ class UploaderMachine(RuleBasedStateMachine):
         if not self.overwrites[ids[-1]]:
             return
         stored = [entry_id for journal_key, entry_id in self.script.journal if journal_key == key]
-        failed = [f"{int(entry.name, 10):016x}" for entry in self.folder.glob("staging/rud-spool/v1/*/failed/*")]
+        failed = [entry.name for entry in self.folder.glob("staging/rud-spool/v1/*/failed/*")]
         if ids[-1] not in failed:
             assert stored, f"{key} {ids[-1]} was never stored: {self.uploader.counts()}, {failed}"
             assert stored[-1] == ids[-1], f"{key}: {stored[-1]} is there, {ids[-1]} was accepted last"

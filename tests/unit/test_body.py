@@ -1,0 +1,98 @@
+"""The body of an upload: bounded, summed, counted, revocable, and a file to whoever reads it."""
+
+from __future__ import annotations
+
+import io
+
+import google_crc32c
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rud._body import Body, BodyRevoked, crc32c_of
+from rud.errors import IntegrityError
+
+
+@given(st.binary(max_size=300), st.integers(0, 20), st.data())
+def test_any_reads_and_seeks_give_the_bytes_of_the_file(content: bytes, offset: int, data: st.DataObject) -> None:
+    """A body behaves as a binary file over its part of the file, and never reads beyond it."""
+    body = Body(io.BytesIO(b"x" * offset + content + b"beyond"), len(content), offset=offset)
+    model = io.BytesIO(content)
+    for _ in range(data.draw(st.integers(1, 8))):
+        if data.draw(st.booleans()):
+            to = data.draw(st.integers(0, len(content)))
+            assert body.seek(to) == model.seek(to)
+        else:
+            size = data.draw(st.integers(-1, 50))
+            assert body.read(size) == model.read(size)
+        assert body.tell() == model.tell()
+
+
+@given(st.binary(max_size=300), st.integers(1, 50), st.integers(0, 300))
+def test_the_sum_is_of_the_whole_however_it_was_read(content: bytes, step: int, back: int) -> None:
+    """Reading again from an earlier place sums nothing twice."""
+    body = Body(io.BytesIO(content), len(content))
+    while body.read(step):
+        pass
+    body.seek(min(back, len(content)))
+    body.read()
+
+    assert body.crc32c == google_crc32c.value(content)
+
+
+def test_no_sum_before_the_end_or_after_a_leap() -> None:
+    """What was not read in order has no sum, and no wrong one."""
+    body = Body(io.BytesIO(b"abcdef"), 6)
+    body.read(2)
+    early = body.crc32c
+    body.seek(4)
+    body.read()
+
+    assert early is None
+    assert body.crc32c is None
+
+
+def test_the_last_byte_of_a_wrong_payload_is_never_handed_out() -> None:
+    """A store cannot hold the whole of what was not accepted (I4)."""
+    body = Body(io.BytesIO(b"abcdef"), 6, expected=google_crc32c.value(b"abcdeF"))
+    head = body.read(5)
+
+    with pytest.raises(IntegrityError, match="was accepted"):
+        body.read(5)
+
+    assert head == b"abcde"
+
+
+def test_a_payload_that_has_become_shorter_is_an_error() -> None:
+    """A torn body is not sent as a whole one."""
+    body = Body(io.BytesIO(b"abc"), 6)
+    body.read(3)
+
+    with pytest.raises(IntegrityError, match="ends after 3 of 6"):
+        body.read()
+    with pytest.raises(IntegrityError):
+        crc32c_of(io.BytesIO(b"abc"), 6)
+
+
+def test_a_revoked_body_gives_nothing_more() -> None:
+    """Once an attempt is given up, its next read raises."""
+    revoked = False
+    body = Body(io.BytesIO(b"abcdef"), 6, revoked=lambda: revoked)
+    body.read(2)
+    revoked = True
+
+    with pytest.raises(BodyRevoked):
+        body.read(2)
+
+
+def test_progress_never_falls_and_ends_at_the_size() -> None:
+    """An SDK that reads a part again does not take progress back."""
+    told: list[int] = []
+    body = Body(io.BytesIO(b"abcdef"), 6, on_read=told.append)
+    body.read(4)
+    body.seek(0)
+    body.read(3)
+    body.read()
+
+    assert told == sorted(told)
+    assert told[-1] == 6

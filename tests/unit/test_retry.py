@@ -1,0 +1,145 @@
+"""When to try again, and whose fault it is: pure, so every case is a few lines."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rud._retry import MAX_RETRY_AFTER, Blame, Destination, RetryBudget, RetryPolicy
+from rud.errors import BucketNotFoundError, CredentialsExpiredError, ObjectStoreTransientError, ThrottledError
+
+POLICY = RetryPolicy()
+NO_ANSWER = ObjectStoreTransientError.during("put", "k", "503")
+
+
+def destination(*, answered: bool = True) -> Destination:
+    return Destination(outage_timeout=100.0, policy=POLICY, answered=answered)
+
+
+@given(st.integers(1, 200), st.integers())
+def test_jitter_stays_between_nothing_and_the_doubled_base(attempt: int, seed: int) -> None:
+    """Full jitter: from 0 to base × 2^(attempt-1), at most the cap (I17)."""
+    delay = POLICY.delay(attempt, NO_ANSWER, random.Random(seed))
+
+    assert 0.0 <= delay <= min(POLICY.cap, POLICY.base * 2.0 ** min(attempt - 1, 60))
+
+
+@given(st.integers(1, 20), st.integers())
+def test_throttling_has_a_floor(attempt: int, seed: int) -> None:
+    """Jitter alone could spend all attempts within a moment (I17)."""
+    assert POLICY.delay(attempt, ThrottledError("slow down"), random.Random(seed)) >= POLICY.floor
+
+
+@pytest.mark.parametrize(("asked", "waited"), [(7.0, 7.0), (0.0, 0.0), (3600.0, MAX_RETRY_AFTER)])
+def test_retry_after_is_honoured_up_to_a_limit(asked: float, waited: float) -> None:
+    """What the service asks for is waited, an absurd time is not."""
+    error = ObjectStoreTransientError("503", retry_after=asked)
+
+    assert RetryPolicy(base=0.0).delay(1, error, random.Random(0)) == waited
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=200, max_size=200))
+def test_the_budget_bounds_the_share_of_retries(gaps: list[float]) -> None:
+    """In a storm in which everything fails, retries come to a tenth of the first attempts, plus what time earns."""
+    budget, now, ready = RetryBudget(), 0.0, []
+    for gap in gaps:
+        now += gap
+        budget.first_attempt()
+        ready.append(now + budget.reserve(now))
+    in_time = sum(at <= now for at in ready)
+
+    assert in_time <= budget.capacity + 0.1 * len(gaps) + budget.rate * now + 1
+
+
+def test_before_the_first_answer_failures_are_the_keys_own() -> None:
+    """A wrong address fails after the documented attempts."""
+    assert destination(answered=False).blame(NO_ANSWER, began=0.0, now=1.0) is Blame.KEY
+
+
+def test_a_failure_beside_an_answer_is_the_keys_own() -> None:
+    """Some other request was answered since the attempt began: the destination is there."""
+    other = destination()
+    other.heard(5.0)
+
+    assert other.blame(NO_ANSWER, began=4.0, now=6.0) is Blame.KEY
+    assert other.open
+
+
+def test_a_failure_without_an_answer_is_judged_by_a_probe() -> None:
+    """Nothing else is known, so uploads pause and a probe is due at once."""
+    other = destination()
+    other.heard(1.0)
+
+    blame = other.blame(NO_ANSWER, began=4.0, now=6.0)
+
+    assert blame is Blame.UNDECIDED
+    assert not other.open
+    assert other.probe_due(6.0)
+    other.heard(7.0)
+    assert other.open
+
+
+def test_an_outage_pauses_and_is_probed_with_growing_delays_until_an_answer() -> None:
+    """The first answer ends it, whatever it was."""
+    other = destination()
+    other.blame(NO_ANSWER, began=4.0, now=6.0)
+    other.probe_started()
+    chance = random.Random(1)
+    other.probe_failed(NO_ANSWER, 6.0, chance)
+
+    assert other.blame(NO_ANSWER, began=4.0, now=7.0) is Blame.DESTINATION
+    assert not other.open
+    assert other.next_time() is not None
+    other.heard(50.0)
+    assert other.open
+    assert other.error is None
+
+
+def test_trouble_comes_after_the_outage_timeout_and_goes_with_the_first_answer() -> None:
+    """The waits raise then; training can go on without a restart."""
+    other = destination()
+    other.blame(NO_ANSWER, began=4.0, now=6.0)
+    other.probe_started()
+    other.probe_failed(NO_ANSWER, 6.0, random.Random(1))
+
+    assert not other.tick(105.0)
+    assert other.tick(106.0)
+    assert other.trouble is NO_ANSWER
+    assert not other.tick(107.0)
+    other.heard(108.0)
+    assert other.trouble is None
+
+
+def test_expired_credentials_open_the_store_anew_and_spend_nothing() -> None:
+    """The keys cannot help it."""
+    other = destination()
+    other.heard(5.0)
+
+    assert other.blame(CredentialsExpiredError("expired"), began=4.0, now=6.0) is Blame.DESTINATION
+    assert other.reopen
+    assert other.probe_due(6.0)
+
+
+def test_a_missing_bucket_is_trouble_at_once() -> None:
+    """Nobody waits a quarter of an hour for a typing error."""
+    other = destination()
+    error = BucketNotFoundError("no such bucket")
+    other.refuse(error, 1.0)
+
+    assert other.trouble is error
+    assert not other.open
+    assert other.next_time() == 1.0 + POLICY.cap
+
+
+def test_a_probe_whose_worker_died_is_due_again() -> None:
+    """Nothing was learnt."""
+    other = destination()
+    other.blame(NO_ANSWER, began=4.0, now=6.0)
+    other.probe_started()
+
+    assert not other.probe_due(6.0)
+    other.probe_lost(7.0)
+    assert other.probe_due(7.0)
