@@ -90,14 +90,14 @@ class Show:
     def event(self, fact: Mapping[str, Any]) -> None:
         match fact["event"]:
             case "step":
-                text = f"step {fact['step']} of {self.steps}, loss {fact['loss']:.3f}; {fact['counts']}"
+                text = f"{fact['step']}/{self.steps} loss {fact['loss']:.3f}; {fact['counts']}"
                 self.screen.progress(text, fact["step"] / self.steps)
             case "checkpoint":
                 size = size_in_words(fact["size"])
                 self.say(f"checkpoint {fact['number']}: loss {fact['loss']:.3f}, {size} accepted")
             case "killed":
                 self.killed += 1
-                self.say(f"killed worker process {fact['pid']}, while it had work")
+                self.say(f"killed worker process {fact['pid']}{', which held an upload' * fact['busy']}")
             case "start" if fact["step"]:
                 self.say(f"a new run goes on at step {fact['step']}")
             case "log":
@@ -155,12 +155,12 @@ def _perform(plan: Plan, show: Show) -> tuple[int, int]:
         show.problems.append(f"the first run should have been killed, but it ended with status {status}")
         return 0, 0
     waiting = sum(one.spooled for one in scan(plan.staging))
-    show.say(f"the whole run was killed (SIGKILL) with {waiting} uploads in its spool")
+    show.say(f"killed the whole run; not yet known to be stored, and in its spool: {waiting}")
     status = _train(plan, show)
     if status != 0:
         show.problems.append(f"the second run ended with status {status}")
     outcome = resume(owner_folders(plan.staging), backend_kwargs=plan.backend_kwargs)
-    show.say(f"what the killed run had left and the new one had no time for: {outcome.total}")
+    show.say(f"rud resume, for what is still spooled: {outcome.total}")
     show.problems += [f"{one.folder}: {one.why}" for one in outcome.folders if one.stop or one.report.failed]
     if show.killed != 1:
         show.problems.append(f"{show.killed} workers were killed, not 1")
@@ -186,7 +186,8 @@ def _train(plan: Plan, show: Show) -> int:
                 process.stdin.write(plan.to_json() + "\n")
                 process.stdin.close()
             for line in process.stdout:
-                show.event(json.loads(line))
+                if line.endswith("\n"):  # the last one of a killed run may be cut
+                    show.event(json.loads(line))
             return process.wait()
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)

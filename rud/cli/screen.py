@@ -16,7 +16,7 @@ from rud._clock import Clock, SystemClock
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
 
-_BAR = 24
+_BAR = 20
 
 
 class Screen(logging.Handler):

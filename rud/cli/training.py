@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rud.upload import Upload
 from rud.uploader import Uploader
 
 SLOTS = 1 << 20
@@ -120,13 +121,11 @@ def train(plan: Plan) -> None:
             model.losses.append(_epoch(model, number, plan, uploader))
             folder = Path(plan.work, "checkpoints", f"step-{number * plan.steps:05}")
             model.save(folder)
-            size = upload(uploader, folder, plan)
+            size = upload(uploader, folder, plan, kill=number == plan.kill_at)
             tell("checkpoint", number=number, size=size, loss=model.losses[-1])
-            if number == plan.kill_at:
-                kill_a_worker(uploader)
             if number == plan.crash_at:
                 os.killpg(os.getpgrp(), signal.SIGKILL)
-        uploader.drain()
+        uploader.drain(adopted=True)
 
 
 def _epoch(model: Model, number: int, plan: Plan, uploader: Uploader) -> float:
@@ -139,40 +138,39 @@ def _epoch(model: Model, number: int, plan: Plan, uploader: Uploader) -> float:
     return total / plan.steps
 
 
-def upload(uploader: Uploader, folder: Path, plan: Plan) -> int:
+def upload(uploader: Uploader, folder: Path, plan: Plan, *, kill: bool) -> int:
     """The files of a checkpoint, and after them, once they are stored, the note that names it. Their bytes."""
-    files = sorted(folder.iterdir())
+    files = {f"{folder.name}/{file.name}": file for file in sorted(folder.iterdir())}
     pointer = Path(plan.work, "latest.json")
-    names = [file.name for file in files]
-    pointer.write_text(json.dumps({"checkpoint": folder.name, "files": names}), encoding="utf-8")
-    uploads = []
-    for file in files:
-        key = f"{folder.name}/{file.name}"
-        uploads.append(uploader.upload(file, key))
-        note(plan, key, file)
+    pointer.write_text(json.dumps({"checkpoint": folder.name, "files": list(files)}), encoding="utf-8")
+    lines = [_line(key, file) for key, file in (*files.items(), ("latest.json", pointer))]
+    uploads = [uploader.upload(file, key) for key, file in files.items()]
+    if kill:
+        kill_a_worker(uploader, uploads)
     uploader.upload(pointer, "latest.json", after=uploads)
-    note(plan, "latest.json", pointer)
-    return sum(file.stat().st_size for file in files)
-
-
-def note(plan: Plan, key: str, file: Path) -> None:
-    """Into the ledger what has been accepted."""
-    content = file.read_bytes()
-    line = {"key": key, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     with open(plan.ledger, "a", encoding="utf-8") as ledger:
-        ledger.write(json.dumps(line) + "\n")
+        ledger.writelines(lines)
+    return sum(file.stat().st_size for file in files.values())
 
 
-def kill_a_worker(uploader: Uploader) -> None:
+def _line(key: str, file: Path) -> str:
+    """For the ledger: what is accepted."""
+    content = file.read_bytes()
+    return json.dumps({"key": key, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()}) + "\n"
+
+
+def kill_a_worker(uploader: Uploader, uploads: list[Upload]) -> None:
+    """The first one, while it holds one of ``uploads`` if that can be seen in time."""
+    busy = any(any(accepted.running() for accepted in uploads) for _ in range(20_000))
     for pid in uploader.worker_pids()[:1]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-            tell("killed", pid=pid)
+            tell("killed", pid=pid, busy=busy)
 
 
 def tell(event: str, **facts: object) -> None:
-    """To whoever shows the run: one JSON object a line."""
-    print(json.dumps({"event": event, **facts}), flush=True)
+    """To whoever shows the run: one JSON object a line, in one write, since two threads do it."""
+    os.write(sys.stdout.fileno(), (json.dumps({"event": event, **facts}) + "\n").encode())
 
 
 class _Teller(logging.Handler):

@@ -104,7 +104,7 @@ def _wait(uploader: Uploader, args: Any, count: int) -> str:
     while True:
         left = EVERY if end is None else end - clock.monotonic()
         try:
-            uploader.drain(max(0.0, min(EVERY, left)))
+            uploader.drain(max(0.0, min(EVERY, left)), adopted=True)
             return ""
         except UploadError:
             continue
