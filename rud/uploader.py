@@ -131,6 +131,8 @@ class Uploader:
         if count:
             logger.warning("%d uploads that an earlier run has left are sent as well", count)
         logger.info("accepted files wait in %s", self._spool.folder)
+        if self._spool.in_memory:
+            logger.warning("%s is in memory: what was accepted does not survive the machine", self._spool.staging_root)
 
     def __repr__(self) -> str:
         return f"<Uploader {self._uri}: {self._pool.counts()}>"

@@ -8,6 +8,7 @@ import stat
 from rud.errors import ConfigurationError
 
 ENVIRONMENT = "RUD_UPLOAD_STAGING_FOLDER"
+IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _INNER = ("rud-spool", "v1")
 
 
@@ -42,6 +43,18 @@ def prepare(staging: str) -> tuple[str, list[str]]:
             raise ConfigurationError(f"the staging folder {staging} cannot be used: {error.strerror}") from error
         raise
     return folder, made
+
+
+def file_system(folder: str) -> str:
+    """The type of the file system that ``folder`` lies on, where the system tells (Linux); else ``""``."""
+    device = os.stat(folder).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return ""
+    return next((row[row.index("-") + 1] for row in rows if row[2] == number), "")
 
 
 def undo(made: list[str]) -> None:

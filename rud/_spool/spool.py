@@ -118,6 +118,11 @@ class Spool:
         return self._own.folder if self._own else ""
 
     @property
+    def in_memory(self) -> bool:
+        """The staging folder lies in memory: what was accepted does not survive the machine."""
+        return home.file_system(self.staging_root) in home.IN_MEMORY
+
+    @property
     def bytes_staged(self) -> int:
         """Bytes of our log, of its large payloads, and of what is being staged."""
         return self._limit.used

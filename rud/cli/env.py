@@ -97,22 +97,10 @@ def _staging() -> dict[str, object]:
     there = folder
     while not os.path.isdir(there):
         there = os.path.dirname(there)
-    kind = _file_system(there)
-    if kind in ("tmpfs", "ramfs"):
+    kind = home.file_system(there) or "unknown"
+    if kind in home.IN_MEMORY:
         kind += " (in memory: it does not survive a restart of the machine)"
     return {"folder": folder, "file system": kind, "free": size_in_words(shutil.disk_usage(there).free)}
-
-
-def _file_system(folder: str) -> str:
-    """Its type, where the system says so (Linux)."""
-    device = os.stat(folder).st_dev
-    number = f"{os.major(device)}:{os.minor(device)}"
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-            rows = [line.split() for line in file]
-    except OSError:
-        return "unknown"
-    return next((row[row.index("-") + 1] for row in rows if row[2] == number), "unknown")
 
 
 def _stores() -> dict[str, object]:

@@ -75,10 +75,12 @@ def test_a_failure_without_an_answer_is_judged_by_a_probe() -> None:
 
     blame = other.blame(NO_ANSWER, began=4.0, now=6.0)
 
-    assert blame is Blame.UNDECIDED
-    assert not other.open
-    assert other.probe_due(6.0)
+    paused = not other.open
+    due = other.probe_due(6.0)
     other.heard(7.0)
+
+    assert blame is Blame.UNDECIDED
+    assert (paused, due) == (True, True)
     assert other.open
 
 
@@ -90,10 +92,11 @@ def test_an_outage_pauses_and_is_probed_with_growing_delays_until_an_answer() ->
     chance = random.Random(1)
     other.probe_failed(NO_ANSWER, 6.0, chance)
 
-    assert other.blame(NO_ANSWER, began=4.0, now=7.0) is Blame.DESTINATION
-    assert not other.open
-    assert other.next_time() is not None
+    blame, paused, again = other.blame(NO_ANSWER, began=4.0, now=7.0), not other.open, other.next_time()
     other.heard(50.0)
+
+    assert (blame, paused) == (Blame.DESTINATION, True)
+    assert again is not None
     assert other.open
     assert other.error is None
 

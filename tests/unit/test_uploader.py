@@ -1,4 +1,4 @@
-"""What callers of ``Uploader`` and ``Upload`` see: bad input, handles, waits, failures, close. On one thread, no waiting."""
+"""What callers of ``Uploader`` and ``Upload`` see: bad input, handles, waits, failures, close. All on one thread."""
 
 from __future__ import annotations
 
@@ -480,12 +480,15 @@ def test_an_exception_in_the_block_is_never_hidden(
     build: Build, source: Path, script: Script, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What is left is said on stderr; the exception goes on."""
-    with (
-        pytest.raises(ZeroDivisionError),
-        build(_runtime=InlineRuntime(stepped=True), stall_timeout=1000, close_timeout=1) as uploader,
-    ):
-        uploader.upload(source, "k")
-        raise ZeroDivisionError
+    uploader = build(_runtime=InlineRuntime(stepped=True), stall_timeout=1000, close_timeout=1)
+
+    def training() -> None:
+        with uploader:
+            uploader.upload(source, "k")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        training()
 
     said = capsys.readouterr().err
     assert "spooled 1" in said

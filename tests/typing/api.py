@@ -1,0 +1,39 @@
+"""What a caller's type checker sees. Never run: mypy and pyright read it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import assert_type
+
+import rud
+from rud import Downloader, KeyTemplate, ObjectMeta, RankInfo, Report, Upload, Uploader, UploadState
+
+
+def training(folder: Path) -> None:
+    with Uploader(
+        "file:///data/store", num_concurrent_uploads=2, staging_mode="link", max_staged_bytes="20GiB"
+    ) as uploader:
+        upload = uploader.upload(folder / "model.pt", "ckpt/ep1.pt", overwrite=False)
+        assert_type(upload, Upload)
+        assert_type(upload.result(timeout=10.0), str)
+        assert_type(upload.exception(), Exception | None)
+        assert_type(upload.state, UploadState)
+        uploader.upload("latest", "latest", after=[upload])
+        uploader.drain(timeout=None)
+    assert_type(uploader.close(timeout=5), Report)
+
+
+def reading(folder: Path) -> None:
+    with Downloader(folder, backend_kwargs={}) as downloader:
+        assert_type(downloader.download("ckpt/ep1.pt", folder / "ep1.pt", overwrite=True), ObjectMeta)
+
+
+def names() -> None:
+    key = KeyTemplate("{run_name}/{rank}/{remote_file_name}").render("a.pt", "run", RankInfo.from_environment())
+    assert_type(key, str)
+    assert_type(rud.__version__, str)
+
+
+def wrong(folder: Path) -> None:
+    Uploader(folder, staging_mode="teleport")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Uploader(folder, colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
