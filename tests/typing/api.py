@@ -35,5 +35,5 @@ def names() -> None:
 
 
 def wrong(folder: Path) -> None:
-    Uploader(folder, staging_mode="teleport")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    Uploader(folder, colour="red")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    Uploader(folder, staging_mode="teleport")  # type: ignore[arg-type]
+    Uploader(folder, colour="red")  # type: ignore[call-arg]

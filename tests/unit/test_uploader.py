@@ -100,8 +100,9 @@ def staged(tmp_path: Path) -> list[Path]:
 def test_bad_input_is_refused_when_it_is_built(tmp_path: Path, uri: str, arguments: dict[str, Any], says: str) -> None:
     """One clear sentence that names what was given and what is allowed; nothing is left behind."""
     staging = tmp_path / "staging"
+    all_arguments: dict[str, Any] = {"use_procs": False, "upload_staging_folder": staging, **arguments}
     with pytest.raises(ConfigurationError, match=says) as caught:
-        Uploader(uri, **{"use_procs": False, "upload_staging_folder": staging, **arguments})
+        Uploader(uri, **all_arguments)
 
     assert isinstance(caught.value, ValueError)
     assert not staging.exists()
