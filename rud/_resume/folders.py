@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,20 +22,33 @@ def owner_folders(folder: str | None = None) -> list[str]:
     empty list. ``ConfigurationError`` when there is no such folder, no spool in it, or it may not be read.
     """
     given = home.staging_folder(folder)
-    if os.path.isfile(os.path.join(given, "owner.json")):
-        return [given]
-    roots = [home.spool_root(given), os.path.join(given, "v1"), given]
     try:
-        root = next((root for root in roots if os.path.basename(root) == "v1" and os.path.isdir(root)), None)
-        if root is None:
-            if folder is None or os.path.basename(os.path.dirname(given)) == "v1":
-                return []
-            what = "there is no spool (rud-spool/v1) in it" if os.path.isdir(given) else "there is no such folder"
-            raise ConfigurationError(f"{given}: {what}; give a staging folder, or an owner folder as `rud status` does")
-        paths = [os.path.join(root, name) for name in names_in(root) if not name.startswith(".")]
-        return [path for path in paths if os.path.isdir(path)]
+        return _owners_at(given, named=folder is not None)
     except PermissionError as error:
         raise ConfigurationError(f"{error.filename} may not be read: ask as its owner, or as root") from error
+
+
+def _owners_at(given: str, *, named: bool) -> list[str]:
+    in_a_root = os.path.basename(os.path.dirname(given)) == "v1"
+    if in_a_root and _is_folder(given):
+        return [given]
+    roots = [home.spool_root(given), os.path.join(given, "v1"), given]
+    root = next((root for root in roots if os.path.basename(root) == "v1" and _is_folder(root)), None)
+    if root is None:
+        if in_a_root or not named:
+            return []
+        what = "there is no spool (rud-spool/v1) in it" if _is_folder(given) else "there is no such folder"
+        raise ConfigurationError(f"{given}: {what}; give a staging folder, or an owner folder as `rud status` does")
+    paths = [os.path.join(root, name) for name in names_in(root) if not name.startswith(".")]
+    return [path for path in paths if _is_folder(path)]
+
+
+def _is_folder(path: str) -> bool:
+    """As ``os.path.isdir``, but what may not be seen is not taken for missing: ``PermissionError``."""
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def give_back(folder: str) -> None:
@@ -55,8 +69,8 @@ def give_back(folder: str) -> None:
 def waiting_in(folder: str) -> tuple[tuple[LeftUpload, ...], tuple[str, ...]]:
     try:
         _, state, damage = adoption.read(Owner(folder, {}, -1, -1))
-    except OSError as error:
-        return (), (str(error),)
+    except OSError:
+        return (), ()
     return tuple(LeftUpload(entry.id, entry.key, "spooled") for entry in state.pending.values()), tuple(damage)
 
 

@@ -77,7 +77,7 @@ def resume_one(folder: str, facts: Mapping[str, Any], how: How) -> FolderOutcome
     try:
         if owned_here(folder) or is_alive(folder):
             why = f"process {facts.get('pid')} of {facts.get('host')} is running and sends it itself"
-            return not_done(folder, "in use", why)
+            return FolderOutcome(folder, stop="in use", why=why)
         spec = spec_for(facts.get("destination", {}), how.backend_kwargs)
         return _send(folder, facts, spec, how)
     except ConfigurationError as error:

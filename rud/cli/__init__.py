@@ -7,12 +7,14 @@ function that is given the sub-parsers, adds its own, and sets ``run`` on it (``
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rud.cli import demo, downloads, env, exits, spools, uploads
 from rud.cli.screen import Screen
+from rud.errors import ConfigurationError
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # its only name
@@ -43,7 +45,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return end.code if isinstance(end.code, int) else exits.DONE
     with Screen(quiet=getattr(args, "json", False)) as screen:
         args.screen = screen
-        return exits.guarded(lambda: int(args.run(args)), json=getattr(args, "json", False), screen=screen)
+        return exits.guarded(lambda: _run(args), json=getattr(args, "json", False), screen=screen)
+
+
+def _run(args: argparse.Namespace) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a key may have what the locale cannot encode
+    try:
+        return int(args.run(args))
+    except ModuleNotFoundError as error:
+        if sys.platform == "win32" and error.name in ("fcntl", "pwd"):
+            raise ConfigurationError(
+                "this command needs a POSIX system: use Linux, macOS, or WSL on Windows"
+            ) from error
+        raise
 
 
 def _parser(*, others: bool) -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from rud._ranks import VARIABLES
 from rud.cli import exits
 from rud.cli.arguments import add_backend_kwargs, add_json, backend_kwargs, new_command
 from rud.cli.screen import size_in_words
@@ -178,6 +179,9 @@ def _train(plan: Plan, show: Show) -> int:
         text=True,
         encoding="utf-8",
         start_new_session=True,
+        env={
+            name: value for name, value in os.environ.items() if not name.startswith("RUD_") and name not in VARIABLES
+        },
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rud.cli import exits
 from rud.cli.arguments import add_backend_kwargs, add_json, backend_kwargs, new_command, positive
-from rud.cli.screen import print_json, printable, size_in_words, time_in_words
+from rud.cli.screen import printable, size_in_words, time_in_words
 from rud.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -70,20 +70,18 @@ def ls(args: Any) -> int:
     from rud._object_store import ObjectStore
     from rud._registry import resolve
 
-    objects: list[dict[str, object]] = []
     with (
         ObjectStore(resolve(args.uri, backend_kwargs(args)).open()) as store,
         store.calling("list", args.prefix) as backend,
     ):
-        for meta in backend.list(args.prefix):
-            if args.json:
-                objects.append({"key": meta.key, "size": meta.size, "last_modified": meta.last_modified})
-                continue
-            line = printable(meta.key)
-            if args.long:
-                when = "-" if meta.last_modified is None else time_in_words(meta.last_modified)
-                line = f"{size_in_words(meta.size):>10}  {when:25}  {line}"
-            print(line)
+        found = list(backend.list(args.prefix))
     if args.json:
-        print_json({"exit": exits.DONE, "objects": objects})
+        objects = [{"key": meta.key, "size": meta.size, "last_modified": meta.last_modified} for meta in found]
+        return exits.finish(args, exits.DONE, "", objects=objects)
+    for meta in found:
+        line = printable(meta.key)
+        if args.long:
+            when = "-" if meta.last_modified is None else time_in_words(meta.last_modified)
+            line = f"{size_in_words(meta.size):>10}  {when:25}  {line}"
+        print(line)
     return exits.DONE

@@ -16,6 +16,9 @@ from rud._clock import Clock, SystemClock
 EVERY = 10.0
 """Seconds between two lines where there is no terminal."""
 
+REDRAW = 0.1
+"""Seconds between two states of the line on a terminal."""
+
 _BAR = 20
 
 
@@ -30,8 +33,9 @@ class Screen(logging.Handler):
         self._quiet = quiet
         self._clock = clock or SystemClock()
         self._shown = 0
-        self._next = self._clock.monotonic() + EVERY
         self.terminal = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._every = REDRAW if self.terminal else EVERY
+        self._next = self._clock.monotonic() + (0.0 if self.terminal else EVERY)
 
     def __enter__(self) -> Self:
         logging.getLogger("rud").addHandler(self)
@@ -51,18 +55,19 @@ class Screen(logging.Handler):
 
     def progress(self, text: str, share: float | None = None) -> None:
         """How far it is, in words, and as a bar of ``share`` (0 to 1)."""
-        if self._quiet:
+        now = self._clock.monotonic()
+        if self._quiet or now < self._next:
             return
-        if self.terminal:
-            full = -1 if share is None else round(_BAR * min(1.0, share))
-            line = text if full < 0 else f"[{'#' * full}{'.' * (_BAR - full)}] {text}"
-            line = printable(line)[: shutil.get_terminal_size().columns - 1]
-            sys.stderr.write("\r" + line + " " * (self._shown - len(line)))
-            sys.stderr.flush()
-            self._shown = len(line)
-        elif self._clock.monotonic() >= self._next:
-            self._next = self._clock.monotonic() + EVERY
+        self._next = now + self._every
+        if not self.terminal:
             print(printable(text), file=sys.stderr, flush=True)
+            return
+        full = -1 if share is None else round(_BAR * min(1.0, share))
+        line = text if full < 0 else f"[{'#' * full}{'.' * (_BAR - full)}] {text}"
+        line = printable(line)[: shutil.get_terminal_size().columns - 1]
+        sys.stderr.write("\r" + line + " " * (self._shown - len(line)))
+        sys.stderr.flush()
+        self._shown = len(line)
 
     def clear(self) -> None:
         """Nothing of the line that is rewritten is left."""

@@ -177,7 +177,9 @@ def _resume_code(outcome: ResumeOutcome, named: set[str]) -> int:
 
 def _said(one: FolderOutcome) -> list[str]:
     lines = [f"{one.folder} is damaged: {line}" for line in one.damage]
-    if one.stop:
+    if one.stop == "in use":
+        lines.append(f"{one.folder} was left as it is: {one.why}")
+    elif one.stop:
         lines.append(f"{one.folder}: {one.report.spooled} left for later: {one.why}")
     if one.report.failed:
         lines.append(f"{one.folder}: {one.report.failed} failed; `rud status {one.folder}` says why")

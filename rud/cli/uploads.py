@@ -57,7 +57,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(args: Any) -> int:
-    from rud.uploader import Uploader
+    from rud import Uploader
 
     files = dict(_sources(args.paths))
     uploader = Uploader(

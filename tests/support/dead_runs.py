@@ -18,6 +18,7 @@ from rud._clock import SystemClock
 from rud._registry import resolve
 from rud._spool import Spool, SpoolOptions
 run = json.loads(sys.argv[2])
+exec(run["boot"])
 destination = resolve(run["uri"]).destination
 spool = Spool(SpoolOptions(run["staging"]), destination=destination, rank=run["rank"], clock=SystemClock())
 for key, path in run["files"].items():
@@ -54,8 +55,8 @@ class Run:
     def staging_folder(self) -> Path:
         return self.tmp_path / self.staging
 
-    def start(self, *, alive: bool = False) -> tuple[subprocess.Popen[str], Path]:
-        """The process and its owner folder; ``alive``: it dies when its stdin is closed."""
+    def start(self, *, alive: bool = False, boot: str = "") -> tuple[subprocess.Popen[str], Path]:
+        """The process and its owner folder; ``alive``: it dies when its stdin is closed; ``boot``: code run first."""
         sources = self.tmp_path / "sources"
         sources.mkdir(exist_ok=True)
         files = {}
@@ -71,6 +72,7 @@ class Run:
             "failed": self.failed,
             "overwrite": self.overwrite,
             "alive": alive,
+            "boot": boot,
         }
         process = subprocess.Popen(
             [sys.executable, "-c", _DIE, json.dumps(sys.path), json.dumps(facts)],
@@ -82,9 +84,9 @@ class Run:
         assert process.stdout is not None
         return process, Path(process.stdout.readline().strip())
 
-    def die(self) -> Path:
+    def die(self, *, boot: str = "") -> Path:
         """Run it to its death; the owner folder that it left."""
-        process, folder = self.start()
+        process, folder = self.start(boot=boot)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
         return folder

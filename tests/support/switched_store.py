@@ -13,7 +13,8 @@ from rud.store import ObjectMeta, OnMultipart, PutMode, PutResult, Source
 
 
 class SwitchedStore(LocalObjectStore):
-    """While there is a file ``PATH.down``, everything raises the error of ``rud.errors`` that it names."""
+    """While there is a file ``PATH.down``, everything raises the error of ``rud.errors`` that it names, and leaves a
+    file ``PATH.down.met``."""
 
     public_arguments: ClassVar[frozenset[str]] = frozenset({"region"})
 
@@ -26,6 +27,7 @@ class SwitchedStore(LocalObjectStore):
             name = Path(self._switch).read_text(encoding="utf-8")
         except FileNotFoundError:
             return
+        Path(f"{self._switch}.met").touch()
         raise getattr(errors, name).during(operation, key, "it is out of service")
 
     def put(
@@ -64,6 +66,11 @@ def uri_of(folder: Path) -> str:
 
 def switch_off(folder: Path, error: str) -> None:
     Path(f"{folder}.down").write_text(error, encoding="utf-8")
+
+
+def was_met(folder: Path) -> bool:
+    """Whether a process has met it out of service."""
+    return os.path.exists(f"{folder}.down.met")
 
 
 def switch_on(folder: Path) -> None:

@@ -31,8 +31,11 @@ def new_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 def test_terminal_rewrites_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal progress is one line with a bar, within its width, gone before anything else is said."""
     terminal = new_terminal(monkeypatch)
-    with Screen() as screen:
+    clock = FakeClock()
+    with Screen(clock=clock) as screen:
         screen.progress("stored 1", 0.5)
+        screen.progress("too soon after it", 0.5)
+        clock.advance(0.1)
         screen.progress("x" * 100, 1.0)
         logging.getLogger("rud").warning("a worker has died")
 

@@ -111,6 +111,20 @@ def test_folder_without_a_spool(tmp_path: Path, given: str) -> None:
         owner_folders(str(tmp_path / given))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_folder_that_may_not_be_read(run: Run) -> None:
+    """The spool of another user is not taken for an empty one, nor for a missing one."""
+    folder = run.die()
+    run.tmp_path.chmod(0o700)
+    os.seteuid(12345)
+    try:
+        for given in (run.staging_folder, folder):
+            with pytest.raises(ConfigurationError, match="may not be read: ask as its owner, or as root"):
+                owner_folders(str(given))
+    finally:
+        os.seteuid(0)
+
+
 def test_discard_all(rud: Rud, run: Run) -> None:
     """Everything of a dead run is given up, spooled and failed, and its folder is gone."""
     folder = run.die()
