@@ -134,12 +134,13 @@ class WorkerPool:
 
     def adopt(self, adoption: Adoption) -> int:
         """Take what an earlier run has left; how many uploads."""
-        known: dict[int, Transfer] = {}
+        # All of them first: what an upload comes after may have been superseded by one that was accepted later.
+        known = {
+            entry.id: Transfer(entry, Order.SUSPECT if entry.in_flight else Order.ADOPTED) for entry in adoption.entries
+        }
         with self._changed:
-            for entry in adoption.entries:
-                transfer = Transfer(entry, Order.SUSPECT if entry.in_flight else Order.ADOPTED)
-                known[entry.id] = transfer
-                after = [known[i] for i in entry.after if i in known]
+            for transfer in known.values():
+                after = [known[one] for one in transfer.entry.after if one in known]
                 self._settling.take(self._scheduler.submit(transfer, after))
             self._destination.answered |= adoption.answered
         self._runtime.wake()

@@ -261,7 +261,7 @@ class Settling:
     def _record(self, transfer: Transfer) -> None:
         outcome = _OUTCOMES.get(transfer.state)
         if outcome is not None:
-            if not self.spool.settle(transfer.entry, outcome):
+            if not self._settle(transfer):
                 with self.lock:
                     self.unrecorded.append(transfer)
                     self.scheduler.freeze(transfer.entry.key)
@@ -287,9 +287,14 @@ class Settling:
                 self.failures.append(transfer)
             self.lock.notify_all()
 
+    def _settle(self, transfer: Transfer) -> bool:
+        # What comes after it waits for its successor, also when another process has taken both over.
+        facts = {"by": transfer.successor.entry.id} if transfer.successor is not None else None
+        return self.spool.settle(transfer.entry, _OUTCOMES[transfer.state], facts=facts)
+
     def _record_again(self) -> None:
         for transfer in list(self.unrecorded):
-            if not self.spool.settle(transfer.entry, _OUTCOMES[transfer.state]):
+            if not self._settle(transfer):
                 return
             with self.lock:
                 self.unrecorded.remove(transfer)

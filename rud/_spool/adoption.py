@@ -61,7 +61,7 @@ def recover(owner: Owner, *, segment_bytes: int, fsync: bool, ids: Ids, settling
         damaged=bool(damage),
     )
     failed.finish(owner.folder, state)
-    settling.settle_all(state.superseded, Outcome.SUPERSEDED)
+    settling.settle_all(state.superseded, Outcome.SUPERSEDED, by=state.successors)
     state.ended.update(dict.fromkeys((entry.id for entry in state.superseded), Outcome.SUPERSEDED))
     broken = _set_aside_broken(state, settling)
     broken += _hold_to_dependencies(state, settling)
@@ -101,11 +101,10 @@ def _hold_to_dependencies(state: State, settling: Settling) -> list[str]:
 
 
 def _stands_for(one: int, state: State) -> int:
-    """An entry, or the later one of its key that has superseded it."""
-    if state.ended.get(one) is not Outcome.SUPERSEDED:
-        return one
-    later = [other for other, key in state.keys.items() if other > one and key == state.keys[one]]
-    return _stands_for(min(later), state) if later else one
+    """An entry, or the later one that has superseded it in the end."""
+    while one in state.successors:
+        one = state.successors[one]
+    return one
 
 
 def _what_is_wrong(entry: SpoolEntry, reader: files.Reader) -> str:

@@ -43,6 +43,8 @@ class State:
     keys: dict[int, str] = field(default_factory=dict)
     """Of every id in the log, in the order of acceptance."""
     superseded: list[SpoolEntry] = field(default_factory=list)
+    successors: dict[int, int] = field(default_factory=dict)
+    """Superseded ids, each with the id that took its place, perhaps in the log of another owner."""
     retaken: dict[int, int] = field(default_factory=dict)
     """Failed ids, each with the id under which it was accepted anew."""
     answered: bool = False
@@ -149,6 +151,8 @@ def _apply(record: Record, number: int, state: State) -> None:
         state.sealed = max(state.sealed, number)
     elif record.kind == Kind.OUTCOME:
         state.ended.setdefault(header["id"], Outcome(header["outcome"]))
+        if header.get("by", 0) > header["id"]:
+            state.successors.setdefault(header["id"], header["by"])
         state.pending.pop(header["id"], None)
     elif (entry := state.pending.get(header.get("id", -1))) is not None:
         if record.kind == Kind.STARTED:
@@ -169,4 +173,5 @@ def _overtaken(state: State) -> Iterator[SpoolEntry]:
             newest[key] = max(newest.get(key, 0), one)
     for entry in state.pending.values():
         if entry.overwrite and entry.id < newest.get(entry.key, 0):
+            state.successors[entry.id] = newest[entry.key]
             yield entry

@@ -48,6 +48,10 @@ class Folders:
         return self.root / "staging"
 
     @property
+    def spool(self) -> Path:
+        return self.staging / "rud-spool" / "v1"
+
+    @property
     def objects(self) -> Path:
         return self.root / "objects"
 
@@ -132,7 +136,7 @@ class Harness:
         while self.tally.kills < kills or self.accepted() < uploads:
             self._run_and_kill()
             self._look()
-            if self.chance.random() < 0.5:
+            if self.chance.random() < 0.5 and self.folders.spool.exists():
                 self._resume()
                 self._look()
             if self.tally.problems:
@@ -263,8 +267,7 @@ def judge(folders: Folders, visible: dict[str, int]) -> Verdict:
     owners = status.scan(str(folders.staging))
     verdict.left_in_spool = sum(owner.spooled for owner in owners)
     verdict.failed = sum(len(owner.failed) for owner in owners)
-    root = folders.staging / "rud-spool" / "v1"
-    verdict.left_in_staging = sum(not path.name.startswith(".") for path in root.iterdir())
+    verdict.left_in_staging = sum(not path.name.startswith(".") for path in folders.spool.iterdir())
     verdict.hidden_in_store = sum(path.name.startswith(TEMPORARY) for path in folders.objects.rglob("*"))
     return verdict
 
