@@ -33,6 +33,8 @@ class UploadState(enum.Enum):
     """Kept aside with its reason."""
     CANCELLED = "cancelled"
 
+    __hash__ = object.__hash__  # a member is only equal to itself, and the table is asked several times an upload
+
 
 class Event(enum.Enum):
     """What may happen to an upload."""
@@ -46,6 +48,8 @@ class Event(enum.Enum):
     REPLACED = "a newer upload of the key stands in for it"
     GAVE_UP = "failed for good"
     WITHDRAWN = "cancelled by the caller"
+
+    __hash__ = object.__hash__
 
 
 TRANSITIONS: dict[UploadState, dict[Event, UploadState]] = {
