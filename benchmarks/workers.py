@@ -36,7 +36,7 @@ def _ready(folder: Path) -> Row:
     for turn in range(_STARTS):
         runtime = ThreadedRuntime(use_procs=True)
         began = time.perf_counter()
-        link = runtime.hire(spec, lock_path=str(folder / f"worker-{turn}.lock"), orphan_grace=1.0)
+        link = runtime.hire(spec, lock_paths=[str(folder / f"worker-{turn}.lock")], orphan_grace=1.0)
         _wait_ready(runtime, link)
         ours.append((time.perf_counter() - began) * 1e3)
         link.send({"do": "quit"})

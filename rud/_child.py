@@ -88,7 +88,8 @@ class Child:
             )
             self._outbox.send({"re": "ready", "error": {"class": "ConfigurationError", "text": text}})
             return
-        lock = _hold(hello["lock"])
+        for path in hello["locks"]:
+            _hold(path)
         spec = StoreSpec.from_wire(hello["spec"])
         worker = Worker(spec.open, spec.secrets, self._outbox.send, SystemClock(), self._revoked.is_set)
         threading.Thread(target=self._listen, args=(parent, hello["orphan_grace"]), daemon=True).start()
@@ -98,7 +99,6 @@ class Child:
             command = self._commands.get()
             with self._busy:
                 going = worker.handle(command)
-        os.close(lock)
 
     def _first_message(self) -> Message:
         while True:
@@ -152,13 +152,14 @@ def _open_pidfd(pid: int) -> int | None:
     return fd
 
 
-def _hold(path: str) -> int:
+def _hold(path: str) -> None:
     """Lock the worker's file for as long as this process lives: an adopter waits for it."""
     import fcntl
 
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.lockf(fd, fcntl.LOCK_EX)
-    return fd
+    # A folder that was adopted may have been emptied and removed since.
+    with contextlib.suppress(FileNotFoundError):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.lockf(fd, fcntl.LOCK_EX)
 
 
 def main(parent: int) -> NoReturn:

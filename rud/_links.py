@@ -94,7 +94,7 @@ class ProcessLink:
     """A worker process. It shares no lock with anyone; its death is seen on its own descriptor, and signals go
     there."""
 
-    def __init__(self, spec: StoreSpec, mux: Mux, *, lock_path: str, orphan_grace: float) -> None:
+    def __init__(self, spec: StoreSpec, mux: Mux, *, lock_paths: list[str], orphan_grace: float) -> None:
         self._mux = mux
         self._decoder = Decoder()
         self._outgoing = bytearray()
@@ -109,7 +109,7 @@ class ProcessLink:
             {
                 "protocol": PROTOCOL,
                 "spec": spec.to_wire(),
-                "lock": lock_path,
+                "locks": lock_paths,
                 "orphan_grace": orphan_grace,
             }
         )

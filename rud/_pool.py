@@ -358,6 +358,6 @@ class WorkerPool:
         self._hired += 1
         return self._runtime.hire(
             self._spec,
-            lock_path=self._spool.worker_lock_path(self._hired),
+            lock_paths=self._spool.worker_lock_paths(self._hired),
             orphan_grace=self._options.orphan_grace,
         )

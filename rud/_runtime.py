@@ -22,7 +22,7 @@ class Runtime(Protocol):
     @property
     def clock(self) -> Clock: ...
 
-    def hire(self, spec: StoreSpec, *, lock_path: str, orphan_grace: float) -> Link:
+    def hire(self, spec: StoreSpec, *, lock_paths: list[str], orphan_grace: float) -> Link:
         """A new worker, on its way to ``ready``."""
         ...
 
@@ -56,10 +56,10 @@ class ThreadedRuntime:
         self.threads = not use_procs
         self._mux = Mux()
 
-    def hire(self, spec: StoreSpec, *, lock_path: str, orphan_grace: float) -> Link:
+    def hire(self, spec: StoreSpec, *, lock_paths: list[str], orphan_grace: float) -> Link:
         if self.threads:
             return ThreadLink(spec, self._mux, self.clock)
-        return ProcessLink(spec, self._mux, lock_path=lock_path, orphan_grace=orphan_grace)
+        return ProcessLink(spec, self._mux, lock_paths=lock_paths, orphan_grace=orphan_grace)
 
     def wait(self, timeout: float | None) -> None:
         self._mux.wait(timeout)

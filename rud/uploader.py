@@ -129,7 +129,7 @@ class Uploader:
             logger.warning("%s", line)
         count = self._pool.adopt(adoption)
         if count:
-            logger.warning("%d uploads that an earlier run has left are sent as well", count)
+            logger.warning("%d upload%s that an earlier run has left go as well", count, "s" * (count > 1))
         logger.info("accepted files wait in %s", self._spool.folder)
         if self._spool.in_memory:
             logger.warning("%s is in memory: what was accepted does not survive the machine", self._spool.staging_root)
@@ -264,7 +264,8 @@ class Uploader:
             report = self.close()
         self.raise_if_failed()
         if report.spooled:
-            raise PoolClosedError(report.advice())
+            # What earlier runs have left is nobody's failure of this one.
+            logger.warning("%s", report.advice())
 
     def _refuse_in_a_child(self, what: str) -> None:
         if os.getpid() != self._pid:

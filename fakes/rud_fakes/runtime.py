@@ -92,8 +92,8 @@ class InlineRuntime:
         self._step: Callable[[], bool] | None = None
         self._timeout: float | None = None
 
-    def hire(self, spec: StoreSpec, *, lock_path: str, orphan_grace: float) -> InlineLink:
-        del lock_path, orphan_grace
+    def hire(self, spec: StoreSpec, *, lock_paths: list[str], orphan_grace: float) -> InlineLink:
+        del lock_paths, orphan_grace
         link = InlineLink(spec, self.clock, stepped=self._stepped)
         self.links.append(link)
         return link

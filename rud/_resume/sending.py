@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rud._clock import Clock
-from rud._links import Link
 from rud._object_store import ObjectStore
 from rud._options import Options
 from rud._pool import PoolOptions, WorkerPool
@@ -61,18 +60,6 @@ class How:
         return most if self.end is None else max(0.0, min(most, self.end - self.clock.monotonic()))
 
 
-class _Runtime(ThreadedRuntime):
-    """Workers lock a file of the folder whose uploads they send: the next to take it over waits for them."""
-
-    def __init__(self, folder: str) -> None:
-        super().__init__(use_procs=True)
-        self._folder = folder
-
-    def hire(self, spec: StoreSpec, *, lock_path: str, orphan_grace: float) -> Link:
-        own = os.path.join(self._folder, os.path.basename(lock_path))
-        return super().hire(spec, lock_path=own, orphan_grace=orphan_grace)
-
-
 def resume_one(folder: str, facts: Mapping[str, Any], how: How) -> FolderOutcome:
     try:
         if owned_here(folder) or is_alive(folder):
@@ -116,7 +103,7 @@ def _send(folder: str, facts: Mapping[str, Any], spec: StoreSpec, how: How) -> F
         if (reason := store.backend.capabilities.processes) is not True:
             why = f"{spec.uri} cannot be reached from another process: {reason}; `rud discard {folder}` gives it up"
             return not_done(folder, "configuration", why)
-        runtime = _Runtime(folder)
+        runtime = ThreadedRuntime(use_procs=True)
         spool = Spool.for_resume(folder, clock=runtime.clock, fsync=how.options.fsync, run_job=runtime.run_job)
         try:
             found = spool.adopt_folder(folder, other_host=how.other_host, wait=how.left(10.0))

@@ -117,6 +117,9 @@ class Spool:
         """This owner's folder; ``""`` when it has none."""
         return self._own.folder if self._own else ""
 
+    def _held(self) -> list[Owner]:
+        return [*([self._own] if self._own else []), *self._takeover.owners.values()]
+
     @property
     def in_memory(self) -> bool:
         """The staging folder lies in memory: what was accepted does not survive the machine."""
@@ -132,9 +135,11 @@ class Spool:
         """The last outcome could not be recorded: what is stored may be sent again by whoever adopts it."""
         return self._settling.unwritable
 
-    def worker_lock_path(self, n: int) -> str:
-        """What worker ``n`` locks for as long as it lives."""
-        return os.path.join(self.folder, f"worker-{n}.lock")
+    def worker_lock_paths(self, n: int) -> list[str]:
+        """What worker ``n`` locks for as long as it lives: a file in each folder whose uploads it may be given, so that
+        nobody takes one of them over while an orphan still sends.
+        """
+        return [os.path.join(one.folder, f"worker-{os.getpid()}-{n}.lock") for one in self._held()]
 
     # Accepting
 
@@ -311,10 +316,9 @@ class Spool:
         if self._answered:
             return
         self._answered = True
-        for one in (self._own, *self._takeover.owners.values()):
-            if one is not None:
-                one.log.answered = True
-                one.log.record(Kind.ANSWERED, {})
+        for one in self._held():
+            one.log.answered = True
+            one.log.record(Kind.ANSWERED, {})
 
     def settle(self, entry: SpoolEntry, outcome: Outcome, *, facts: Mapping[str, object] | None = None) -> bool:
         """Record the outcome, then remove the payload and the segments that are spent.
@@ -372,7 +376,7 @@ class Spool:
             return self.folder or None  # a forked child: the folder is its parent's
         self.seal()
         left: list[str] = []
-        owners = [*([self._own] if self._own else []), *self._takeover.owners.values()]
+        owners = self._held()
         self._takeover.owners.clear()
         for one in owners:
             if adoption.is_empty(one):
@@ -384,9 +388,8 @@ class Spool:
 
     def abandon(self) -> None:
         """For tests: let go of everything as the death of the process would."""
-        for one in (self._own, *self._takeover.owners.values()):
-            if one is not None:
-                one.abandon()
+        for one in self._held():
+            one.abandon()
         self._takeover.owners.clear()
 
     def _owned(self) -> Owner:

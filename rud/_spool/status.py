@@ -68,7 +68,7 @@ def _status(folder: str) -> OwnerStatus:
         folder=folder,
         host=str(facts.get("host", "")),
         pid=int(facts.get("pid", 0)),
-        alive=owner.is_alive(folder),
+        alive=_is_alive(folder),
         rank=int(facts.get("rank", 0)),
         created=int(facts.get("created", 0)),
         destination=facts.get("destination", {}),
@@ -79,6 +79,13 @@ def _status(folder: str) -> OwnerStatus:
         ),
         damage=tuple(damage),
     )
+
+
+def _is_alive(folder: str) -> bool:
+    try:
+        return owner.is_alive(folder)
+    except PermissionError:
+        return True  # unknown: nobody is to take it for dead
 
 
 def _unlocked(folder: str, facts: Mapping[str, Any]) -> Owner:

@@ -17,6 +17,7 @@ from types import TracebackType
 
 from rud.errors import (
     AccessDeniedError,
+    BucketNotFoundError,
     InvalidKeyError,
     ObjectNotFoundError,
     ObjectStoreTransientError,
@@ -161,6 +162,8 @@ def make_folder(root: str, folders: Sequence[bytes], key: str) -> int:
         except FileNotFoundError:
             _make_missing(root, folders)
         except NotADirectoryError as error:
+            if not os.path.isdir(root):
+                raise BucketNotFoundError.during("put", key, f"{root!r} is there and is not a folder") from error
             raise StoreError.during("put", key, "a part of its path is an object or a link, not a folder") from error
     raise ObjectStoreTransientError.during("put", key, "its folder is removed as often as it is made")
 

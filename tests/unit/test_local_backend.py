@@ -496,3 +496,14 @@ LocalObjectStore(sys.argv[1]).put(sys.argv[2], Source(), mode=PutMode[sys.argv[3
         assert ended.returncode == -9
 
     assert [(meta.key, meta.size) for meta in backend.list("")] == [("k", 3)]
+
+
+def test_a_root_that_is_a_file_is_a_missing_bucket(tmp_path: Path) -> None:
+    """Not the fault of one key: the destination itself is not there, and every upload would fail."""
+    (tmp_path / "store").write_bytes(b"")
+    store = LocalObjectStore(str(tmp_path / "store"))
+
+    with pytest.raises(BucketNotFoundError):
+        store.probe()
+    with pytest.raises(BucketNotFoundError):
+        put(store, "k", b"x")

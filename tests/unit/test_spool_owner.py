@@ -102,7 +102,7 @@ def test_a_dead_owner_whose_worker_lives_is_left_alone(tmp_path: Path) -> None:
     accept(first, write(tmp_path / "source", b"x"))
     hold = "import fcntl,sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, 2); print('held', flush=True); input()"
     worker = subprocess.Popen(
-        [sys.executable, "-c", hold, first.worker_lock_path(3)],
+        [sys.executable, "-c", hold, *first.worker_lock_paths(3)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -112,7 +112,8 @@ def test_a_dead_owner_whose_worker_lives_is_left_alone(tmp_path: Path) -> None:
         assert hear(worker) == "held"
         first.abandon()
         second = open_spool(tmp_path / "st")
-        assert [line for line in second.adopt().skipped if "worker-3.lock is held" in line and "rud resume" in line]
+        skipped = second.adopt().skipped
+        assert [line for line in skipped if f"worker-{os.getpid()}-3.lock is held" in line and "rud resume" in line]
         assert second.adopt_folder(folder, wait=0.05).entries == []
     finally:
         worker.kill()
