@@ -1,13 +1,14 @@
 """``resume``: send what dead runs have left in their spools, wait for it, and say what has become of it.
 
-Each owner folder is taken over, emptied and let go of in turn. It may be killed at any instant and run again: the death
-of a resumer leaves the folder as the death of its owner did, and its worker holds a lock in that same folder.
+The owner folders of one destination and rank are taken over together, emptied and let go of. It may be killed at any
+instant and run again: the death of a resumer leaves a folder as the death of its owner did, and its workers hold a lock
+in that same folder.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from rud._clock import SystemClock
 from rud._options import Options
 from rud._report import Report
 from rud._resume.folders import facts_of, give_back, owner_folders
-from rud._resume.sending import FolderOutcome, How, Progress, Stop, not_done, resume_one
+from rud._resume.sending import FolderOutcome, How, Progress, Stop, not_done, resume_together
 
 __all__ = ["resume", "ResumeOutcome", "FolderOutcome", "owner_folders", "give_back"]
 
@@ -60,12 +61,13 @@ def resume(
     on_progress: Progress | None = None,
     interval: float = 0.25,
 ) -> ResumeOutcome:
-    """Send what is spooled in the owner ``folders``, one after the other, and wait for it.
+    """Send what is spooled in the owner ``folders``, those of one destination and rank together, and wait for it.
 
     ``failed``: what has failed is tried again, too. ``other_host``: folders of another host, whose locks may not be
     seen from here, are taken; the caller knows that its run is dead. ``overwrite_newer``: also over objects that are
     newer and not ours, or that may not be looked at. ``backend_kwargs``: the arguments that are not on the disk.
-    ``timeout``: seconds for all of it. ``on_progress(folder, counts)`` is called every ``interval`` seconds.
+    ``timeout``: seconds for all of it. ``on_progress(folder, counts)`` is called every ``interval`` seconds, with the
+    first of the folders that are sent together.
 
     Nothing fails for want of an answer: it stays spooled. A folder that is in use, for another destination than the
     arguments lead to, or that cannot be taken, is left as it is. An interrupt (Ctrl-C) ends it early, with an outcome
@@ -84,23 +86,31 @@ def resume(
         on_progress=on_progress,
         interval=interval,
     )
-    return ResumeOutcome(tuple(_in_turn(list(folders), how)))
+    there = [folder for folder in folders if facts_of(folder) or os.path.isdir(folder)]
+    outcomes = _in_turn(there, how)
+    return ResumeOutcome(tuple(outcomes[folder] for folder in there))
 
 
-def _in_turn(folders: list[str], how: How) -> Iterator[FolderOutcome]:
-    out: dict[str, str] = {}
-    over: Stop = ""
+def _in_turn(folders: list[str], how: How) -> dict[str, FolderOutcome]:
+    """One destination and rank after the other; one that does not answer is not asked again for another rank."""
+    together: dict[tuple[str, str], list[str]] = {}
     for folder in folders:
         facts = facts_of(folder)
-        destination = str(facts.get("destination"))
+        together.setdefault((str(facts.get("destination")), str(facts.get("rank"))), []).append(folder)
+    outcomes: dict[str, FolderOutcome] = {}
+    out: dict[str, str] = {}
+    over: Stop = ""
+    for (destination, _), group in together.items():
         if over:
-            yield not_done(folder, over, "its turn did not come")
+            outcomes |= {folder: not_done(folder, over, "its turn did not come") for folder in group}
         elif destination in out:
-            yield not_done(folder, "trouble", out[destination])
-        elif facts or os.path.isdir(folder):
-            outcome = resume_one(folder, facts, how)
-            if outcome.stop == "trouble" and outcome.report.spooled:
-                out[destination] = outcome.why
-            elif outcome.stop in ("time limit", "interrupted"):
-                over = outcome.stop
-            yield outcome
+            outcomes |= {folder: not_done(folder, "trouble", out[destination]) for folder in group}
+        else:
+            found = resume_together(group, facts_of(group[0]), how)
+            for outcome in found.values():
+                if outcome.stop == "trouble":
+                    out[destination] = outcome.why
+                elif outcome.stop in ("time limit", "interrupted"):
+                    over = outcome.stop
+            outcomes |= found
+    return outcomes

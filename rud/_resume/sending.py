@@ -1,10 +1,15 @@
-"""Take over one owner folder, send what is in it, let go of it."""
+"""Take over the owner folders of one destination, send what is in them, let go of them.
+
+Together, because what one run has left may have to wait for what another one has: that one took it over, accepted a
+newer upload of a key, and died, too.
+"""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,9 +19,9 @@ from rud._options import Options
 from rud._pool import PoolOptions, WorkerPool
 from rud._registry import StoreSpec, resolve
 from rud._report import Report
-from rud._resume.folders import failed_in, give_back, waiting_in
+from rud._resume.folders import facts_of, failed_in, give_back, waiting_in
 from rud._runtime import ThreadedRuntime
-from rud._spool import Adoption, Spool
+from rud._spool import Adoption, Outcome, Spool
 from rud._spool.failed import kept
 from rud._spool.owner import is_alive, owned_here
 from rud._supervisor import Limits
@@ -60,21 +65,34 @@ class How:
         return most if self.end is None else max(0.0, min(most, self.end - self.clock.monotonic()))
 
 
-def resume_one(folder: str, facts: Mapping[str, Any], how: How) -> FolderOutcome:
-    try:
+def resume_together(folders: list[str], facts: Mapping[str, Any], how: How) -> dict[str, FolderOutcome]:
+    """What has become of each of ``folders``, which are of one destination and one rank. ``facts``: of any of them."""
+    outcomes: dict[str, FolderOutcome] = {}
+    for folder in folders:
         if owned_here(folder) or is_alive(folder):
-            why = f"process {facts.get('pid')} of {facts.get('host')} is running and sends it itself"
-            return FolderOutcome(folder, stop="in use", why=why)
-        spec = spec_for(facts.get("destination", {}), how.backend_kwargs)
-        return _send(folder, facts, spec, how)
+            own = facts_of(folder)
+            why = f"process {own.get('pid')} of {own.get('host')} is running and sends it itself"
+            outcomes[folder] = FolderOutcome(folder, stop="in use", why=why)
+    ours = [folder for folder in folders if folder not in outcomes]
+    if ours:
+        outcomes |= _take_and_send(ours, facts, how)
+    return outcomes
+
+
+def _take_and_send(folders: list[str], facts: Mapping[str, Any], how: How) -> dict[str, FolderOutcome]:
+    stop: Stop
+    try:
+        return _send(folders, facts, spec_for(facts.get("destination", {}), how.backend_kwargs), how)
     except ConfigurationError as error:
-        return not_done(folder, "configuration", str(error))
+        stop, why = "configuration", str(error)
     except KeyboardInterrupt:
-        return not_done(folder, "interrupted", "interrupted")
+        stop, why = "interrupted", "interrupted"
     except OSError as error:
-        return not_done(folder, "not taken", str(error))
+        stop, why = "not taken", str(error)
     finally:
-        give_back(folder)
+        for folder in folders:
+            give_back(folder)
+    return {folder: not_done(folder, stop, why) for folder in folders}
 
 
 def spec_for(destination: Mapping[str, str], backend_kwargs: Mapping[str, Any] | None) -> StoreSpec:
@@ -98,31 +116,42 @@ def _words(destination: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {value!r}" for name, value in destination.items() if value)
 
 
-def _send(folder: str, facts: Mapping[str, Any], spec: StoreSpec, how: How) -> FolderOutcome:
+def _send(folders: list[str], facts: Mapping[str, Any], spec: StoreSpec, how: How) -> dict[str, FolderOutcome]:
     with ObjectStore(spec.open()) as store:
         if (reason := store.backend.capabilities.processes) is not True:
-            why = f"{spec.uri} cannot be reached from another process: {reason}; `rud discard {folder}` gives it up"
-            return not_done(folder, "configuration", why)
+            raise ConfigurationError(
+                f"{spec.uri} cannot be reached from another process: {reason}; `rud discard {folders[0]}` gives it up"
+            )
         runtime = ThreadedRuntime(use_procs=True)
-        spool = Spool.for_resume(folder, clock=runtime.clock, fsync=how.options.fsync, run_job=runtime.run_job)
+        spool = Spool.for_resume(folders[0], clock=runtime.clock, fsync=how.options.fsync, run_job=runtime.run_job)
         try:
-            found = spool.adopt_folder(folder, other_host=how.other_host, wait=how.left(10.0))
-            if how.failed and not found.skipped:
-                _retake(spool, folder, found)
+            found = {folder: _take(spool, folder, how) for folder in folders}
             pool = WorkerPool(spec, spool, runtime, _pool_options(how, facts), store.get_uri)
         except BaseException:
             spool.close()
             raise
-        if found.entries:
-            return _work(pool, folder, found, how)
-        spool.close()
-        runtime.close()
-    if found.skipped:
-        return not_done(folder, "not taken", _reason(found.skipped[0], folder))
-    return _outcome(folder, Report(), "", "", found)
+        entries = sorted((entry for one in found.values() for entry in one.entries), key=lambda entry: entry.id)
+        if entries:
+            together = Adoption(entries, answered=any(one.answered for one in found.values()))
+            report, stop, why = _work(pool, folders[0], together, how)
+        else:
+            spool.close()
+            runtime.close()
+            report, stop, why = Report(), "", ""
+    return {folder: _outcome(folder, one, report, stop, why) for folder, one in found.items()}
 
 
-def _work(pool: WorkerPool, folder: str, found: Adoption, how: How) -> FolderOutcome:
+def _take(spool: Spool, folder: str, how: How) -> Adoption:
+    try:
+        found = spool.adopt_folder(folder, other_host=how.other_host, wait=how.left(10.0))
+    except OSError as error:
+        return Adoption(skipped=[str(error)])
+    if how.failed and not found.skipped:
+        _retake(spool, folder, found)
+    return found
+
+
+def _work(pool: WorkerPool, folder: str, found: Adoption, how: How) -> tuple[Report, Stop, str]:
     stop: Stop = "interrupted"
     why = "interrupted"
     try:
@@ -133,7 +162,7 @@ def _work(pool: WorkerPool, folder: str, found: Adoption, how: How) -> FolderOut
         pass
     finally:
         report = pool.close(0.0)
-    return _outcome(folder, report, stop, why, found)
+    return report, stop, why
 
 
 def _wait(pool: WorkerPool, folder: str, how: How) -> tuple[Stop, str]:
@@ -174,12 +203,26 @@ def _retake(spool: Spool, folder: str, found: Adoption) -> None:
             found.damage.append(str(error))
 
 
-def _outcome(folder: str, report: Report, stop: Stop, why: str, found: Adoption) -> FolderOutcome:
-    report = replace(report, failed=failed_in(folder), folder=folder if os.path.isdir(folder) else "")
-    if not stop and report.spooled:
-        unread = next((left.reason for left in report.left if left.state == "spooled"), "")
+def _outcome(folder: str, found: Adoption, report: Report, stop: Stop, why: str) -> FolderOutcome:
+    if found.skipped:
+        return not_done(folder, "not taken", _reason(found.skipped[0], folder))
+    ended = Counter(entry.outcome for entry in found.entries)
+    here = {entry.id for entry in found.entries}
+    mine = Report(
+        stored=ended[Outcome.STORED],
+        superseded=ended[Outcome.SUPERSEDED],
+        cancelled=ended[Outcome.CANCELLED],
+        failed=failed_in(folder),
+        spooled=ended[None],
+        left=tuple(left for left in report.left if left.id in here),
+        folder=folder if os.path.isdir(folder) else "",
+    )
+    if not mine.spooled:
+        stop, why = "", ""
+    elif not stop:
+        unread = next((left.reason for left in mine.left if left.state == "spooled"), "")
         stop, why = "trouble", unread or "not everything could be sent"
-    return FolderOutcome(folder, report, stop, why, tuple(found.damage))
+    return FolderOutcome(folder, mine, stop, why, tuple(found.damage))
 
 
 def not_done(folder: str, stop: Stop, why: str) -> FolderOutcome:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from rud import Uploader
 from rud._links import Link
 from rud._pool import WorkerPool
+from rud._resume import owner_folders, resume
 from tests.support.place import Place
+from tests.support.processes import PATIENCE
 
 
 def no_worker(pool: WorkerPool) -> Link:
@@ -21,28 +25,40 @@ def leave(uploader: Uploader) -> None:
     uploader.close(0)
 
 
-def test_dependencies_hold_over_two_runs(place: Place, monkeypatch: pytest.MonkeyPatch, *, use_procs: bool) -> None:
+@pytest.mark.parametrize("way", ["new run", "rud resume"])
+def test_dependencies_hold_over_two_runs(place: Place, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     """I8: what comes after an upload waits for the one that has superseded it, even when that was accepted by another
     run, and a third one takes up what both have left."""
     with monkeypatch.context() as patched:
         patched.setattr(WorkerPool, "_hire", no_worker)
-        first = place.uploader(use_procs=use_procs)
+        first = place.uploader()
         shard = first.upload(place.file("old"), "shard")
         first.upload(place.file("latest"), "latest", after=[shard])
         leave(first)
-        second = place.uploader(use_procs=use_procs)
+        second = place.uploader()
         second.upload(place.file("new"), "shard")
         leave(second)
     place.plan({"shard": ["gate"]})
-    third = place.uploader(use_procs=use_procs, num_concurrent_uploads=2)
+    third = threading.Thread(target=resume_in_a_run if way == "new run" else resume_by_command, args=[place])
+    third.start()
     place.events.wait_for("begin", "shard")
     place.open_gate()
-    third._pool.drain_adopted(20)
+    third.join(PATIENCE)
 
-    assert third.close(10).complete
+    assert place.leftovers() == []
     assert place.stored() == {"shard": "new", "latest": "latest"}
     events = [(event["what"], event["key"]) for event in place.journal() if event["what"] in ("begin", "end")]
     assert events == [("begin", "shard"), ("end", "shard"), ("begin", "latest"), ("end", "latest")]
+
+
+def resume_in_a_run(place: Place) -> None:
+    uploader = place.uploader(num_concurrent_uploads=2)
+    uploader._pool.drain_adopted(20)
+    uploader.close(10)
+
+
+def resume_by_command(place: Place) -> None:
+    resume(owner_folders(str(place.staging)), workers=2)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
