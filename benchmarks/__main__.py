@@ -35,15 +35,16 @@ def main() -> int:
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     no_warnings()
     rows: dict[str, list[Row]] = {}
-    before = machine(arguments.folder)
+    facts = machine(arguments.folder)
     for name in arguments.names or BENCHMARKS:
         print(f"{name} …", file=sys.stderr, flush=True)
         with workspace(arguments.folder) as folder:
             rows[name] = list(BENCHMARKS[name](folder))
+    facts["load after"] = machine(arguments.folder)["load"]
     everything = [row for some in rows.values() for row in some]
-    print(", ".join(f"{name}: {value}" for name, value in before.items()))
+    print(", ".join(f"{name}: {value}" for name, value in facts.items()))
     print(table(everything))
-    _write(arguments.json, before, rows)
+    _write(arguments.json, facts, rows)
     return 1 if any(row.ok is False for row in everything) else 0
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from rud import register_backend
+from rud.backends.local import LocalObjectStore
 from rud.store import Backend, Capabilities, ObjectMeta, OnMultipart, PutMode, PutResult, Sink, Source
 
 _CHUNK = 1 << 20
@@ -22,7 +23,7 @@ class NullStore(Backend):
     public_arguments: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, bucket: str, prefix: str = "") -> None:
-        self._at = f"{bucket}/{prefix}"
+        self._addresses = LocalObjectStore(f"/{bucket}", prefix)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -64,7 +65,8 @@ class NullStore(Backend):
     def probe(self) -> None: ...
 
     def uri(self, key: str) -> str:
-        return f"null://{self._at}/{key}"
+        # What the folder store asks for an address is a part of what an accept costs.
+        return self._addresses.uri(key)
 
     def close(self) -> None: ...
 
