@@ -184,6 +184,8 @@ class Scheduler:
     def _supersede(self, key: str, effects: Effects) -> None:
         """The newest upload of ``key`` that could start now replaces those before it that only wait."""
         queue = self._keys[key]
+        if len(queue) == 1:
+            return
         newest = next((i for i in range(len(queue) - 1, 0, -1) if queue[i].state in _STARTABLE), 0)
         successor = queue[newest]
         for older in queue[:newest]:
