@@ -22,13 +22,8 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 @contextlib.contextmanager
 def workspace(parent: str) -> Iterator[Path]:
-    """A new folder below ``parent``, gone afterwards.
-
-    Children of this process keep their bytecode in it: no figure is to depend on whether this one may write any.
-    """
+    """A new folder below ``parent``, gone afterwards."""
     path = Path(tempfile.mkdtemp(prefix="rud-benchmark-", dir=parent))
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = str(path / "bytecode")
     try:
         yield path
     finally:
