@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.journal_store import make
-from tests.support.kill_harness import Folders, Harness, Verdict, judge, kill_test, summary, violations
+from tests.support.kill_harness import Harness, kill_test
+from tests.support.kill_verdict import Folders, Verdict, judge, summary, violations
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers of a dead program in /proc")

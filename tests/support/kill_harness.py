@@ -20,15 +20,14 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-import rud
 from rud import Upload, Uploader
 from rud._spool import status
 from rud.backends._folders import TEMPORARY
 from tests.support.journal_store import check, make
+from tests.support.kill_verdict import Folders, Tally, Verdict, judge, summary, violations
 from tests.support.processes import wait_for_end, workers_of
 from tests.support.slow_store import append
 
@@ -37,41 +36,12 @@ LONGEST_RUN = 60.0
 """Seconds after which a program that should have ended by itself is taken to hang."""
 
 
-@dataclass(frozen=True, slots=True)
-class Folders:
-    """Where everything of one test lies."""
-
-    root: Path
-
-    @property
-    def staging(self) -> Path:
-        return self.root / "staging"
-
-    @property
-    def spool(self) -> Path:
-        return self.staging / "rud-spool" / "v1"
-
-    @property
-    def objects(self) -> Path:
-        return self.root / "objects"
-
-    @property
-    def ledger(self) -> Path:
-        return self.root / "ledger"
-
-    @property
-    def journal(self) -> Path:
-        return self.root / "journal"
-
-    def register(self) -> None:
-        rud.register_backend("journal", "tests.support.journal_store:JournalStore")
-
-
 # The programs that are killed
 
 
 def accept_uploads(folders: Folders, seed: int, version: int, count: int) -> None:
     """Accept ``count`` uploads, numbered from ``version``, with a line in the ledger for each; then drain and close."""
+    folders.register()
     chance = random.Random(seed)
     uploader = Uploader(
         f"journal://here{folders.objects}",
@@ -102,24 +72,11 @@ def resume(folders: Folders) -> int:
     """What the command does, with our store registered."""
     from rud.cli import main
 
+    folders.register()
     return int(main(["resume", str(folders.staging)]) or 0)
 
 
 # The hand that kills them
-
-
-@dataclass(slots=True)
-class Tally:
-    """What has happened."""
-
-    kills: int = 0
-    runs: int = 0
-    runs_to_the_end: int = 0
-    resumes: int = 0
-    resumes_killed: int = 0
-    problems: list[str] = field(default_factory=list)
-    seen: dict[str, int] = field(default_factory=dict)
-    """The version of each key that was visible when we last looked."""
 
 
 class Harness:
@@ -237,87 +194,7 @@ class Harness:
         return found
 
 
-# The verdict
-
-
-@dataclass(slots=True)
-class Verdict:
-    """Counted from the ledger, the store and its journal."""
-
-    accepted: int = 0
-    sent: int = 0
-    duplicates: int = 0
-    lost: int = 0
-    older_after_newer: int = 0
-    too_early: int = 0
-    unaccounted: int = 0
-    left_in_spool: int = 0
-    failed: int = 0
-    left_in_staging: int = 0
-    hidden_in_store: int = 0
-
-
-def judge(folders: Folders, visible: dict[str, int]) -> Verdict:
-    """The verdict when everything is over."""
-    verdict = Verdict()
-    newest, after = _read_ledger(folders, verdict)
-    verdict.lost = sum(visible.get(key, 0) < version for key, version in newest.items())
-    _read_journal(folders, after, verdict)
-    verdict.unaccounted = sum(key.startswith("unique") and visible[key] != int(key.split("/")[1]) for key in visible)
-    owners = status.scan(str(folders.staging))
-    verdict.left_in_spool = sum(owner.spooled for owner in owners)
-    verdict.failed = sum(len(owner.failed) for owner in owners)
-    verdict.left_in_staging = sum(not path.name.startswith(".") for path in folders.spool.iterdir())
-    verdict.hidden_in_store = sum(path.name.startswith(TEMPORARY) for path in folders.objects.rglob("*"))
-    return verdict
-
-
-def _read_ledger(folders: Folders, verdict: Verdict) -> tuple[dict[str, int], dict[int, list[tuple[str, int]]]]:
-    newest: dict[str, int] = {}
-    after: dict[int, list[tuple[str, int]]] = {}
-    for line in folders.ledger.read_text().splitlines():
-        number, key, *dependencies = line.split()
-        verdict.accepted += 1
-        newest[key] = max(newest.get(key, 0), int(number))
-        after[int(number)] = [(name, int(at)) for name, _, at in (text.rpartition("@") for text in dependencies)]
-    return newest, after
-
-
-def _read_journal(folders: Folders, after: dict[int, list[tuple[str, int]]], verdict: Verdict) -> None:
-    """Duplicates and order as the store has seen them. What was begun may have become visible before its writer died,
-    so a later look decides: what the next put of the key has found there."""
-    shown: dict[str, int] = {}
-    for line in folders.journal.read_text().splitlines():
-        word, key, number, _, *there = line.split()
-        version = int(number)
-        if word == "begin":
-            verdict.sent += 1
-            verdict.duplicates += int(there[0]) == version
-            verdict.older_after_newer += int(there[0]) > version
-            verdict.too_early += any(shown.get(name, 0) < at for name, at in after.get(version, []))
-        shown[key] = max(shown.get(key, 0), version)
-
-
-def summary(tally: Tally, verdict: Verdict, seconds: float) -> str:
-    return (
-        f"{verdict.accepted} accepted, {tally.kills} kills of {tally.runs} runs "
-        f"and {tally.resumes} resumes ({tally.resumes_killed} of them killed), {seconds:.0f} s\n"
-        f"sent {verdict.sent}, of which {verdict.duplicates} duplicates; "
-        f"lost {verdict.lost}, older after newer {verdict.older_after_newer}, before their dependencies "
-        f"{verdict.too_early}, failed {verdict.failed}, left in the spool {verdict.left_in_spool}, "
-        f"owner folders left {verdict.left_in_staging}, hidden files left in the store {verdict.hidden_in_store}"
-    )
-
-
-def violations(tally: Tally, verdict: Verdict) -> list[str]:
-    """What must not be, in words."""
-    allowed = {"accepted", "sent", "duplicates", "hidden_in_store"}
-    found = [
-        f"{name}: {getattr(verdict, name)}"
-        for name in Verdict.__slots__
-        if name not in allowed and getattr(verdict, name)
-    ]
-    return tally.problems + found
+# The command
 
 
 def kill_test(root: Path, *, kills: int, uploads: int, seed: int) -> tuple[Tally, Verdict]:
@@ -337,12 +214,10 @@ def main() -> NoReturn:
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--resume", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.accept is not None or given.resume:
-        folders = Folders(given.folder)
-        folders.register()
-        if given.resume:
-            sys.exit(resume(folders))
-        accept_uploads(folders, given.seed, given.accept, given.count)
+    if given.resume:
+        sys.exit(resume(Folders(given.folder)))
+    if given.accept is not None:
+        accept_uploads(Folders(given.folder), given.seed, given.accept, given.count)
         sys.exit(0)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="rud-kill-test-") as folder:
