@@ -7,6 +7,7 @@ is read, a record is written or a worker is spoken to; the spool's own lock is t
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -70,6 +71,7 @@ class WorkerPool:
             hire=self._hire, wait=runtime.wait, clock=runtime.clock, chance=runtime.chance, limits=options.limits,
             slots=[Slot() for _ in range(options.workers)], threads=runtime.threads,
         )  # fmt: skip
+        self._pid = os.getpid()
         self._hired = 0
         self._enlisted = 0
         self._offer: Sequence[Transfer] = ()
@@ -148,6 +150,7 @@ class WorkerPool:
 
     def cancel(self, transfer: Transfer) -> bool:
         """Withdraw an upload that no worker holds; whether it is cancelled now."""
+        self.refuse_in_a_child("cancel")
         with self._changed:
             effects = self._scheduler.cancel(transfer)
             if effects is None:
@@ -193,6 +196,14 @@ class WorkerPool:
             for transfer in fresh:
                 transfer.reported = True
             return [transfer.error for transfer in fresh if transfer.error is not None]
+
+    def refuse_in_a_child(self, what: str) -> None:
+        """``PoolClosedError`` in a fork of the process that built the pool: its threads are not there."""
+        if os.getpid() != self._pid:
+            raise PoolClosedError(
+                f"{what} was called in process {os.getpid()}, a fork of {self._pid} that built the uploader: "
+                "nothing was accepted or changed. Build an Uploader in the process that uses it."
+            )
 
     def call_when_done(self, transfer: Transfer, callback: Callable[[], None]) -> None:
         """Call it once ``transfer`` or what stands for it has ended: now, or on the supervisor's thread."""

@@ -337,7 +337,7 @@ class Supervisor:
     def _hire(self, slot: Slot, now: float) -> None:
         try:
             slot.link = self.hire()
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # no thread can be started while a newer Python ends
             slot.deaths += 1
             slot.start_at = now + RESTART_DELAYS[min(slot.deaths, len(RESTART_DELAYS) - 1)]
             with self.lock:

@@ -23,7 +23,7 @@ from rud._retry import RetryPolicy
 from rud._runtime import Runtime, ThreadedRuntime
 from rud._spool import Spool, SpoolOptions
 from rud._supervisor import Limits
-from rud.errors import ConfigurationError, PoolClosedError
+from rud.errors import ConfigurationError
 from rud.upload import Upload
 
 logger = logging.getLogger("rud")
@@ -170,7 +170,7 @@ class Uploader:
         ``PermissionError`` for the source; ``InvalidKeyError``; ``FileExistsError`` when an upload of that key is under
         way and ``overwrite=False``; ``SpoolError`` (an ``OSError``) when it cannot be staged; ``PoolClosedError``.
         """
-        self._refuse_in_a_child("upload")
+        self._pool.refuse_in_a_child("upload")
         self._pool.refuse_unless_open()
         uri = self._store.get_uri(key)
         transfers = [dependency.transfer_of(self._pool) for dependency in after]
@@ -206,7 +206,7 @@ class Uploader:
         ``outage_timeout`` seconds, and ``UploadTimeoutError`` (a ``TimeoutError``) after ``timeout`` seconds. Without a
         timeout of its own it ends all the same: every upload is bounded by its limits, its attempts and the outage.
         """
-        self._refuse_in_a_child("drain")
+        self._pool.refuse_in_a_child("drain")
         wait = self._pool.drain_adopted if adopted else self._pool.drain
         wait(timeout)
         self.raise_if_failed()
@@ -266,13 +266,6 @@ class Uploader:
         if report.spooled:
             # What earlier runs have left is nobody's failure of this one.
             logger.warning("%s", report.advice())
-
-    def _refuse_in_a_child(self, what: str) -> None:
-        if os.getpid() != self._pid:
-            raise PoolClosedError(
-                f"{what} was called in process {os.getpid()}, a fork of {self._pid} that built the uploader: "
-                "nothing was accepted. Build an Uploader in the process that uses it."
-            )
 
 
 def _at_least_one(name: str, value: object) -> int:

@@ -497,7 +497,7 @@ def test_an_exception_in_the_block_is_never_hidden(
 
 
 def test_a_forked_child_is_told_and_touches_nothing(build: Build, source: Path) -> None:
-    """``upload`` in it raises in words; ``close`` does nothing."""
+    """``upload`` and the waits raise in words there; ``close`` does nothing."""
     uploader = build()
     upload = uploader.upload(source, "k")
     reader, writer = os.pipe()
@@ -507,16 +507,18 @@ def test_a_forked_child_is_told_and_touches_nothing(build: Build, source: Path) 
         child = os.fork()
     if child == 0:
         try:
-            uploader.upload(source, "l")
-        except PoolClosedError as error:
-            os.write(writer, str(error).encode())
+            for call in (lambda: uploader.upload(source, "l"), uploader.drain, upload.result, upload.cancel):
+                try:
+                    call()
+                except PoolClosedError as error:
+                    os.write(writer, f"{error}\n".encode())
         finally:
             uploader.close()
             os._exit(0)
     os.close(writer)
     os.waitpid(child, 0)
     with open(reader, encoding="utf-8") as said:
-        assert "fork" in said.read()
+        assert said.read().count("a fork of") == 4
 
     assert upload.result() == upload.uri
 
