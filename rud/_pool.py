@@ -167,6 +167,7 @@ class WorkerPool:
     def wait_for(self, transfer: Transfer, timeout: float | None) -> None:
         """Until ``transfer``, or what stands for it, has ended, or the pool was closed. ``UploadTimeoutError``,
         ``OutageError``, ``PoolError``."""
+        self.refuse_in_a_child("the wait for an upload")
         if not self._await([transfer], timeout) and not self._finished:
             raise UploadTimeoutError(
                 f"the upload of {transfer.entry.key!r} has not ended within {timeout} s; it goes on"
