@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from rud._report import LeftUpload
-from rud._spool import Owner, adoption, home
+from rud._spool import Owner, home
 from rud._spool.failed import kept
 from rud._spool.files import names_in
 from rud._spool.owner import NotTakenError, read_facts
+from rud._spool.replay import read_log
 from rud.errors import ConfigurationError
 
 
@@ -68,10 +69,10 @@ def give_back(folder: str) -> None:
 
 def waiting_in(folder: str) -> tuple[tuple[LeftUpload, ...], tuple[str, ...]]:
     try:
-        _, state, damage = adoption.read(Owner(folder, {}, -1, -1))
+        state = read_log(Owner(folder))
     except OSError:
         return (), ()
-    return tuple(LeftUpload(entry.id, entry.key, "spooled") for entry in state.pending.values()), tuple(damage)
+    return tuple(LeftUpload(entry.id, entry.key, "spooled") for entry in state.pending.values()), tuple(state.damage)
 
 
 def failed_in(folder: str) -> int:

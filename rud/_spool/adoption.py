@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import google_crc32c
 
+from rud import _faultpoints
 from rud._body import crc32c_of
-from rud._spool import failed, files
-from rud._spool.entry import Outcome, SpoolEntry
-from rud._spool.ids import Ids
+from rud._spool import ending, failed, files, owner
+from rud._spool.entry import Ids, Outcome, SpoolEntry
 from rud._spool.log import Log
-from rud._spool.owner import Owner
-from rud._spool.replay import Found, State, missing_segments, read_log, replay
-from rud._spool.settling import Settling
+from rud._spool.owner import NotTakenError, Owner
+from rud._spool.records import Kind
+from rud._spool.replay import State, read_log
 from rud.errors import IntegrityError, SpoolError
 
 
@@ -35,66 +37,181 @@ class Adoption:
         self.answered |= other.answered
 
 
-def read(owner: Owner) -> tuple[Found, State, list[str]]:
-    """A taken owner's log, its state, and its damage in words."""
-    found = read_log(owner.folder)
-    state = replay(found, owner)
-    missing = [f"{path} is missing" for path in missing_segments(found, state)]
-    return found, state, found.damage + missing
+@dataclass(slots=True)
+class Adopter:
+    """``owners`` are the folders that were taken over and are held to the end."""
+
+    ids: Ids
+    segment_bytes: int
+    fsync: bool
+    owners: dict[str, Owner] = field(default_factory=dict)
+
+    def adopt_all(self, root: str, destination: Mapping[str, str], rank: int) -> Adoption:
+        """The dead owners in a spool root that are of this host, ``destination`` and ``rank``."""
+        result = Adoption()
+        for name in files.names_in(root):
+            folder = os.path.join(root, name)
+            if not name.startswith(".") and os.path.isdir(folder) and not owner.is_alive(folder):
+                result.add(self._adopt_if_ours(folder, destination, rank))
+        result.entries.sort(key=lambda entry: entry.id)
+        return result
+
+    def _adopt_if_ours(self, folder: str, destination: Mapping[str, str], rank: int) -> Adoption:
+        try:
+            facts = owner.read_facts(folder)
+            why = _why_not_here(facts)
+            if not why and facts.get("destination") != destination:
+                why = "it is for another destination"
+            elif not why and facts.get("rank") != rank:
+                why = f"it is of rank {facts.get('rank')}"
+            return _skipped(folder, why) if why else self._take(folder)
+        except NotTakenError as error:
+            return _skipped(folder, str(error)) if os.path.isdir(folder) else Adoption()
+
+    def adopt(self, folder: str, *, other_host: bool, wait: float) -> Adoption:
+        """One owner folder, whatever its destination and rank."""
+        try:
+            why = "" if other_host else _why_not_here(owner.read_facts(folder))
+            if why:
+                return _skipped(folder, why)
+            if not owner.is_alive(folder):
+                owner.wait_for_workers(folder, wait)
+            return self._take(folder)
+        except NotTakenError as error:
+            return _skipped(folder, str(error))
+
+    def _take(self, folder: str) -> Adoption:
+        taken = Owner(folder).be_taken()
+        try:
+            result = self.recover(taken)
+        except BaseException as error:
+            taken.abandon()
+            if isinstance(error, OSError | ValueError | LookupError | TypeError):
+                raise NotTakenError(f"it cannot be read ({type(error).__name__}: {error})") from error
+            raise
+        if is_empty(taken):
+            taken.end()
+        else:
+            self.owners[folder] = taken
+        return result
+
+    def recover(self, taken: Owner) -> Adoption:
+        """Open the log of a taken owner for appending and bring its folder in order."""
+        state = read_log(taken)
+        self.ids.see(state.greatest)
+        taken.log = Log(taken.folder, self.ids, segment_bytes=self.segment_bytes, fsync=self.fsync, state=state)
+        failed.finish(taken.folder, state)
+        overtaken = [entry for one in state.successors if (entry := state.pending.get(one)) is not None]
+        ending.settle_all(overtaken, Outcome.SUPERSEDED, by=state.successors)
+        state.ended.update((entry.id, Outcome.SUPERSEDED) for entry in overtaken)
+        broken = _set_aside_broken(state) + _hold_to_dependencies(state)
+        entries = [entry for entry in state.pending.values() if entry.outcome is None]
+        swept = _sweep(taken, {entry.path for entry in entries})
+        return Adoption(entries, [], state.damage + swept + broken, os.path.exists(taken.answered))
+
+    def retake(self, failed_folder: str, holder: Owner | None) -> SpoolEntry:
+        """Accept a failed entry anew, under a new id, in the log of ``holder``, whose it is."""
+        if holder is None:
+            raise SpoolError(f"{failed_folder} is not in a folder that was taken over")
+        facts, payload = _whole(failed_folder)
+        entry = SpoolEntry(
+            id=(one := self.ids.next()),
+            key=facts["key"],
+            size=facts["size"],
+            overwrite=facts["overwrite"],
+            crc=facts["crc"],
+            path=os.path.join(holder.big, str(one)),
+            offset=0,
+            mtime_ns=facts["mtime_ns"],
+            after=(),
+            owner=holder,
+            adopted=True,
+        )
+        try:
+            failed.place(payload, entry.path)
+            with holder.log.lock:
+                holder.log.need_folder_sync(holder.big)
+                header = {**entry.header(), "retakes": facts["id"]}
+                position = holder.log.append(Kind.ACCEPTED, header, entry=entry)
+        except OSError as error:
+            files.gone(entry.path)
+            raise SpoolError(
+                f"{entry.key!r} could not be taken up again: {error.strerror}", errno=error.errno
+            ) from error
+        if self.fsync:
+            try:
+                holder.log.sync(position)
+            except SpoolError:
+                ending.settle(entry, Outcome.CANCELLED)
+                raise
+        _faultpoints.hit("retake.accepted")
+        files.remove_tree(failed_folder)
+        return entry
 
 
-def recover(owner: Owner, *, segment_bytes: int, fsync: bool, ids: Ids, settling: Settling) -> Adoption:
-    """Open the log of a taken owner for appending and bring its folder in order."""
-    found, state, damage = read(owner)
-    ids.see(state.greatest)
-    live = dict.fromkeys(found.scans, 0)
-    for entry in state.pending.values():
-        live[entry.segment] += 1
-    owner.log = Log(
-        owner.folder,
-        segment_bytes=segment_bytes,
-        fsync=fsync,
-        newest_id=ids.newest,
-        end=found.end,
-        live=live,
-        answered=state.answered,
-        damaged=bool(damage),
-    )
-    failed.finish(owner.folder, state)
-    settling.settle_all(state.superseded, Outcome.SUPERSEDED, by=state.successors)
-    state.ended.update(dict.fromkeys((entry.id for entry in state.superseded), Outcome.SUPERSEDED))
-    broken = _set_aside_broken(state, settling)
-    broken += _hold_to_dependencies(state, settling)
-    damage += _sweep(owner, state, keep=bool(damage))
-    entries = [entry for entry in state.pending.values() if entry.outcome is None]
-    return Adoption(sorted(entries, key=lambda entry: entry.id), [], damage + broken, state.answered)
+def is_empty(taken: Owner) -> bool:
+    """Nothing is left in it that anybody might want."""
+    return not taken.log.damaged and not any(taken.log.live.values()) and not failed.kept(taken.folder)
 
 
-def _set_aside_broken(state: State, settling: Settling) -> list[str]:
-    with files.Reader() as reader:
-        waiting = [entry for entry in state.pending.values() if entry.outcome is None]
-        broken = [(entry, why) for entry in waiting if (why := _what_is_wrong(entry, reader))]
-    lines: list[str] = []
+def _why_not_here(facts: Mapping[str, Any]) -> str:
+    if facts.get("host") == owner.host_name():
+        return ""
+    return f"it is of host {facts.get('host')} (add --other-host if that host is gone)"
+
+
+def _skipped(folder: str, why: str) -> Adoption:
+    return Adoption(skipped=[f"{folder} was left as it is: {why}; to upload it: rud resume {folder}"])
+
+
+def _fail(entry: SpoolEntry, state: State, reason: Mapping[str, object]) -> str:
+    state.ended[entry.id] = Outcome.FAILED
+    return f"kept at {ending.fail(entry, reason) or entry.path}"
+
+
+def _set_aside_broken(state: State) -> list[str]:
+    broken: list[tuple[SpoolEntry, str]] = []
+    waiting = (entry for entry in state.pending.values() if entry.outcome is None)
+    for path, group in itertools.groupby(waiting, lambda entry: entry.path):
+        entries = list(group)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                broken += [(entry, why) for entry in entries if (why := _what_is_wrong(entry, file.fileno()))]
+        except OSError as error:
+            broken += [(entry, f"{path} cannot be read ({error.strerror})") for entry in entries]
+    lines = []
     for entry, why in broken:
-        kept_at = settling.fail(entry, {"reason": f"the accepted payload is damaged: {why}"})
-        state.ended[entry.id] = Outcome.FAILED
-        lines.append(f"{entry.key!r}: {why}; kept at {kept_at or entry.path}")
+        kept = _fail(entry, state, {"reason": f"the accepted payload is damaged: {why}"})
+        lines.append(f"{entry.key!r}: {why}; {kept}")
     return lines
 
 
-def _hold_to_dependencies(state: State, settling: Settling) -> list[str]:
+def _what_is_wrong(entry: SpoolEntry, descriptor: int) -> str:
+    """Why the payload cannot be what was accepted; a large one is summed only while it is sent."""
+    if entry.large:
+        size = os.fstat(descriptor).st_size
+        return "" if size == entry.size else f"{entry.path} has {size} bytes, {entry.size} were accepted"
+    try:
+        crc = google_crc32c.extend(0, os.pread(descriptor, entry.size, entry.offset))
+    except OSError as error:
+        return f"{entry.path} cannot be read ({error.strerror})"
+    return "" if crc == entry.crc else f"it has CRC32C {crc:08x}, but {entry.crc:08x} was accepted"
+
+
+def _hold_to_dependencies(state: State) -> list[str]:
     """``after`` holds over a crash: a superseded dependency passes to its successor, a failed or cancelled one fails
     what comes after it.
     """
     lines: list[str] = []
-    for entry in sorted(state.pending.values(), key=lambda entry: entry.id):
-        named = [_stands_for(one, state) for one in entry.after] if entry.outcome is None else []
+    for entry in state.pending.values():
+        if not entry.after or entry.outcome is not None:
+            continue
+        named = [_stands_for(one, state) for one in entry.after]
         bad = [one for one in named if state.ended.get(one) in (Outcome.FAILED, Outcome.CANCELLED)]
         if bad:
-            why = f"it comes after {state.keys[bad[0]]!r}, which was {state.ended[bad[0]].value}"
-            kept_at = settling.fail(entry, {"class": "DependencyFailedError", "text": why})
-            state.ended[entry.id] = Outcome.FAILED
-            lines.append(f"{entry.key!r} was not sent: {why}; kept at {kept_at or entry.path}")
+            why = f"it comes after {state.keys.get(bad[0], 'another')!r}, which was {state.ended[bad[0]].value}"
+            kept = _fail(entry, state, {"class": "DependencyFailedError", "text": why})
+            lines.append(f"{entry.key!r} was not sent: {why}; {kept}")
         else:
             entry.after = tuple(one for one in named if one not in state.ended)
     return lines
@@ -107,42 +224,25 @@ def _stands_for(one: int, state: State) -> int:
     return one
 
 
-def _what_is_wrong(entry: SpoolEntry, reader: files.Reader) -> str:
-    """Why the payload cannot be what was accepted; a large one is summed only while it is sent."""
-    try:
-        if entry.large:
-            size = os.stat(entry.path).st_size
-            return "" if size == entry.size else f"{entry.path} has {size} bytes, {entry.size} were accepted"
-        crc = google_crc32c.extend(0, reader.read(entry.path, entry.offset, entry.size))
-    except OSError as error:
-        return f"{entry.path} cannot be read ({error.strerror})"
-    return "" if crc == entry.crc else f"it has CRC32C {crc:08x}, but {entry.crc:08x} was accepted"
-
-
-def _sweep(owner: Owner, state: State, *, keep: bool) -> list[str]:
+def _sweep(taken: Owner, wanted: set[str]) -> list[str]:
     """Payloads without a record were never accepted, if the whole log could be read; else they may have been."""
-    wanted = {os.path.basename(entry.path) for entry in state.pending.values() if entry.large and entry.outcome is None}
     lines: list[str] = []
-    for name in files.names_in(owner.big):
-        if name in wanted:
+    for name in files.names_in(taken.big):
+        path = os.path.join(taken.big, name)
+        if path in wanted:
             continue
-        if keep:
-            lines.append(failed.keep_unreadable(owner.folder, name))
+        if taken.log.damaged:
+            lines.append(failed.keep_unreadable(path, taken.folder))
         else:
-            files.gone(os.path.join(owner.big, name))
+            files.gone(path)
     return lines
 
 
-def is_empty(owner: Owner) -> bool:
-    """Nothing is left in it that anybody might want."""
-    return not owner.log.damaged and not any(owner.log.live.values()) and not failed.kept(owner.folder)
-
-
-def retake_facts(folder: str) -> tuple[dict[str, Any], str]:
+def _whole(folder: str) -> tuple[dict[str, Any], str]:
     """What a failed entry says, and its payload's path; ``SpoolError`` when it cannot be taken up again."""
     payload = os.path.join(folder, "payload")
     try:
-        facts = failed.read_entry(folder)
+        facts = files.read_json(os.path.join(folder, "entry.json"))
         size = os.stat(payload).st_size
         with open(payload, "rb") as file:
             crc = crc32c_of(file, size) if facts["crc"] is not None else None

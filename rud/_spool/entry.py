@@ -1,10 +1,14 @@
-"""What the spool holds: one accepted upload."""
+"""What the spool holds: accepted uploads, by their ids."""
 
 from __future__ import annotations
 
 import enum
+import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from rud._clock import Clock
 
 if TYPE_CHECKING:
     from rud._spool.owner import Owner
@@ -57,18 +61,33 @@ class SpoolEntry:
         """The payload is a file of its own."""
         return self.offset == 0
 
+    def header(self) -> dict[str, object]:
+        """What its ``accepted`` record says of it; asked before the place of a small payload is known."""
+        header: dict[str, object] = {
+            "id": self.id, "key": self.key, "size": self.size, "overwrite": self.overwrite, "mtime": self.mtime_ns,
+        }  # fmt: skip
+        if self.after:
+            header["after"] = self.after
+        if self.path:
+            header |= {"file": os.path.basename(self.path), "crc": self.crc}
+        return header
 
-def entry_header(entry: SpoolEntry) -> dict[str, object]:
-    """What the ``accepted`` record of an entry says of it."""
-    header: dict[str, object] = {
-        "id": entry.id,
-        "key": entry.key,
-        "size": entry.size,
-        "overwrite": entry.overwrite,
-        "mtime": entry.mtime_ns,
-    }
-    if entry.after:
-        header["after"] = entry.after
-    if entry.path:
-        header["crc"] = entry.crc
-    return header
+
+class Ids:
+    """They order the accepts of a machine, even if its clock was set back: each is the greater of the clock and one
+    more than the greatest seen.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.greatest = 0
+
+    def next(self) -> int:
+        with self._lock:
+            self.greatest = max(self._clock.time_ns(), self.greatest + 1)
+            return self.greatest
+
+    def see(self, one: int) -> None:
+        with self._lock:
+            self.greatest = max(self.greatest, one)

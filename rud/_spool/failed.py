@@ -4,65 +4,63 @@
 
 from __future__ import annotations
 
-import json
 import os
-import string
+import re
 from collections.abc import Mapping
-from typing import Any
 
 from rud._spool import files
 from rud._spool.entry import Outcome, SpoolEntry
 from rud._spool.replay import State
 
-_CHUNK = 1 << 20
-_WIDTH = 16
-"""Digits in ``SpoolEntry.wire_id``."""
+_FACTS = ("id", "key", "size", "overwrite", "crc", "mtime_ns", "after")
 
 
-def folder_of(entry: SpoolEntry) -> str:
-    return os.path.join(entry.owner.failed, entry.wire_id)
-
-
-def hidden_of(entry: SpoolEntry) -> str:
-    return os.path.join(entry.owner.failed, f".{entry.wire_id}")
+def folder_of(entry: SpoolEntry, *, hidden: bool = False) -> str:
+    return os.path.join(entry.owner.failed, "." * hidden + entry.wire_id)
 
 
 def id_of(name: str) -> int | None:
     """The id that names a failed entry; ``None`` for anything else that lies there."""
-    return int(name, 16) if len(name) == _WIDTH and all(digit in string.hexdigits for digit in name) else None
+    return int(name, 16) if re.fullmatch("[0-9a-f]{16}", name) else None
 
 
-def write_hidden(entry: SpoolEntry, reason: Mapping[str, object], *, sync: bool) -> str:
-    """Everything of a failed entry under its hidden name, which it returns; ``OSError`` leaves nothing."""
-    hidden = hidden_of(entry)
+def kept(folder: str) -> list[str]:
+    """The names of what lies in ``failed/`` of an owner folder."""
+    return files.names_in(os.path.join(folder, "failed"))
+
+
+def write_hidden(entry: SpoolEntry, reason: Mapping[str, object]) -> None:
+    """Everything of a failed entry under its hidden name; ``OSError`` leaves nothing. Its payload stays where it lies,
+    too, and may be gone already.
+    """
+    hidden, sync = folder_of(entry, hidden=True), entry.owner.log.fsync
     files.remove_tree(hidden)
     os.mkdir(hidden, 0o700)
     try:
-        facts = {name: getattr(entry, name) for name in ("id", "key", "size", "overwrite", "crc", "mtime_ns", "after")}
-        write_json(os.path.join(hidden, "entry.json"), facts, sync=sync)
-        write_json(os.path.join(hidden, "reason.json"), reason, sync=sync)
-        keep_payload(entry, os.path.join(hidden, "payload"), sync=sync)
+        files.write_json(os.path.join(hidden, "entry.json"), {name: getattr(entry, name) for name in _FACTS}, sync=sync)
+        files.write_json(os.path.join(hidden, "reason.json"), reason, sync=sync)
+        payload = os.path.join(hidden, "payload")
+        if not entry.large:
+            files.write_whole(payload, files.read_at(entry.path, entry.offset, entry.size), sync=sync)
+        elif os.path.exists(entry.path):
+            place(entry.path, payload)
         if sync:
-            files.sync_folder(hidden)
+            files.sync_path(hidden)
     except BaseException:
         files.remove_tree(hidden)
         raise
-    return hidden
 
 
-def write_json(path: str, value: Mapping[str, object], *, sync: bool) -> None:
-    files.write_whole(path, json.dumps(dict(value), indent=2, default=str).encode(), sync=sync)
-
-
-def keep_payload(entry: SpoolEntry, target: str, *, sync: bool) -> None:
-    """The payload at ``target``, the old place untouched; nothing when there is none left."""
-    if not entry.large:
-        files.write_whole(target, files.read_at(entry.path, entry.offset, entry.size), sync=sync)
-        return
+def show(entry: SpoolEntry) -> str:
+    """Give the folder its name, and return it."""
+    hidden, visible = folder_of(entry, hidden=True), folder_of(entry)
     try:
-        place(entry.path, target)
-    except FileNotFoundError:
-        return
+        os.rename(hidden, visible)
+        if entry.owner.log.fsync:
+            files.sync_path(entry.owner.failed)
+    except OSError:
+        return visible if os.path.isdir(visible) else hidden
+    return visible
 
 
 def place(source: str, target: str) -> None:
@@ -80,43 +78,29 @@ def place(source: str, target: str) -> None:
 
 def finish(folder: str, state: State) -> None:
     """After a crash: rename what was recorded as failed, remove what was not, and what was accepted anew."""
-    failed = os.path.join(folder, "failed")
-    for name in files.names_in(failed):
+    for name in kept(folder):
         shown = name.removeprefix(".")
         number = id_of(shown)
         if number is None:
             continue
-        path = os.path.join(failed, name)
-        again = state.retaken.get(number)
-        if again is not None and state.ended.get(again) is not Outcome.CANCELLED:
+        path = os.path.join(folder, "failed", name)
+        if number in state.retaken and state.ended.get(state.retaken[number]) is not Outcome.CANCELLED:
             files.remove_tree(path)
-        elif name.startswith("."):
-            if state.ended.get(number) is Outcome.FAILED:
-                os.rename(path, os.path.join(failed, shown))
-            elif number in state.pending or number in state.ended:  # nothing in it is needed
-                files.remove_tree(path)
+        elif name != shown and state.ended.get(number) is Outcome.FAILED:
+            os.rename(path, os.path.join(folder, "failed", shown))
+        elif name != shown and (number in state.keys or number in state.ended):  # nothing in it is needed
+            files.remove_tree(path)
 
 
-def keep_unreadable(folder: str, name: str) -> str:
+def keep_unreadable(source: str, folder: str) -> str:
     """A payload whose record is lost: to ``failed/``, under its own name. The sentence says so."""
+    name = os.path.basename(source)
     target = os.path.join(folder, "failed", f"unreadable-{name}")
-    source = os.path.join(folder, "big", name)
+    reason = {"reason": "record not readable: the log is damaged, so its key is not known", "payload": name}
     try:
         os.makedirs(target, 0o700, exist_ok=True)
-        reason = {"reason": "record not readable: the log is damaged, so its key is not known", "payload": name}
-        write_json(os.path.join(target, "reason.json"), reason, sync=False)
+        files.write_json(os.path.join(target, "reason.json"), reason)
         os.rename(source, os.path.join(target, "payload"))
     except OSError as error:
         return f"{source} has no readable record and could not be moved to {target}: {error.strerror}"
     return f"{source} has no readable record; it is kept in {target}"
-
-
-def read_entry(folder: str) -> dict[str, Any]:
-    with open(os.path.join(folder, "entry.json"), "rb") as file:
-        facts: dict[str, Any] = json.load(file)
-    return facts
-
-
-def kept(folder: str) -> list[str]:
-    """The names of what lies in ``failed/`` of an owner folder."""
-    return files.names_in(os.path.join(folder, "failed"))

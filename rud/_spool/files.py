@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping
+from typing import Any
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-_NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
 
 
-def write_at(descriptor: int, parts: Sequence[bytes], offset: int) -> None:
-    """Write every byte of ``parts`` at ``offset``; ``OSError`` when that is not possible."""
-    if hasattr(os, "pwritev"):
-        written = os.pwritev(descriptor, parts, offset)
-    else:
-        written = os.pwrite(descriptor, b"".join(parts), offset)
-    total = sum(map(len, parts))
-    if written == total:
-        return
-    whole = memoryview(b"".join(parts))
-    while written < total:  # a short write names no reason: the next one does
-        step = os.pwrite(descriptor, whole[written:], offset + written)
+def write_at(descriptor: int, data: bytes, offset: int) -> None:
+    """Write every byte of ``data`` at ``offset``; ``OSError`` when that is not possible."""
+    written = os.pwrite(descriptor, data, offset)
+    while written < len(data):  # a short write names no reason: the next one does
+        step = os.pwrite(descriptor, memoryview(data)[written:], offset + written)
         if step == 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         written += step
@@ -40,13 +34,13 @@ def sync_data(descriptor: int) -> None:
         os.fsync(descriptor)
 
 
-def sync_folder(path: str) -> None:
-    """The names in a folder to the disk, where the file system offers that."""
-    descriptor = os.open(path, os.O_RDONLY)
+def sync_path(path: str) -> None:
+    """A file, or the names in a folder, to the disk, where the file system offers that."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
+        if error.errno not in _NO_SYNC:
             raise
     finally:
         os.close(descriptor)
@@ -56,67 +50,46 @@ def write_whole(path: str, content: bytes, *, sync: bool = False) -> None:
     """A new file with ``content``."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        if content:
-            write_at(descriptor, [content], 0)
+        write_at(descriptor, content, 0)
         if sync:
             sync_data(descriptor)
     finally:
         os.close(descriptor)
 
 
-def unlink(path: str) -> None:
-    os.unlink(path)
+def read_json(path: str) -> dict[str, Any]:
+    """An object; ``ValueError`` when it is none, ``OSError`` when it cannot be read."""
+    with open(path, "rb") as file:
+        value = json.load(file)
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} holds no object")
+    return value
+
+
+def write_json(path: str, value: Mapping[str, object], *, sync: bool = False) -> None:
+    write_whole(path, json.dumps(dict(value), indent=2, default=str).encode(), sync=sync)
+
+
+def read_at(path: str, offset: int, length: int) -> bytes:
+    """``length`` bytes of a file, fewer when it is shorter."""
+    with open(path, "rb", buffering=0) as file:
+        return os.pread(file.fileno(), length, offset)
 
 
 def gone(path: str) -> bool:
     """Remove a file; true when it is not there (any more)."""
     try:
-        unlink(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
+        os.unlink(path)
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
     return True
 
 
-class Reader:
-    """Reads parts of files and keeps the last file open: parts of one segment come one after the other."""
-
-    def __init__(self) -> None:
-        self._path = ""
-        self._descriptor = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._path, self._descriptor = "", -1
-
-    def read(self, path: str, offset: int, length: int) -> bytes:
-        """``length`` bytes of a file, fewer when it is shorter."""
-        if path != self._path:
-            self.__exit__()
-            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            self._path = path
-        data = os.pread(self._descriptor, length, offset)
-        while 0 < len(data) < length and (more := os.pread(self._descriptor, length - len(data), offset + len(data))):
-            data += more
-        return data
-
-
-def read_at(path: str, offset: int, length: int) -> bytes:
-    """``length`` bytes of a file, fewer when it is shorter."""
-    with Reader() as reader:
-        return reader.read(path, offset, length)
-
-
 def names_in(folder: str) -> list[str]:
-    """The names in a folder, sorted; none when it is missing."""
+    """The names in a folder, sorted; none when it is missing or a file."""
     try:
         return sorted(os.listdir(folder))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -9,7 +10,6 @@ from rud.errors import ConfigurationError
 
 ENVIRONMENT = "RUD_UPLOAD_STAGING_FOLDER"
 IN_MEMORY = frozenset({"tmpfs", "ramfs"})
-_INNER = ("rud-spool", "v1")
 
 
 def staging_folder(given: str | None) -> str:
@@ -23,26 +23,25 @@ def staging_folder(given: str | None) -> str:
 
 
 def spool_root(staging: str) -> str:
-    return os.path.join(staging, *_INNER)
+    return os.path.join(staging, "rud-spool", "v1")
 
 
-def prepare(staging: str) -> tuple[str, list[str]]:
-    """The spool root, and the folders that had to be made for it; ``ConfigurationError`` leaves none of them behind."""
+def prepare(staging: str) -> list[str]:
+    """Make the spool root; the folders made for it, of which ``ConfigurationError`` leaves none behind."""
     made: list[str] = []
+    root = spool_root(staging)
     try:
-        _make(staging, made)
-        folder = staging
-        for name in _INNER:
-            folder = os.path.join(folder, name)
+        for folder in (staging, os.path.dirname(root), root):
             _make(folder, made)
-        if not os.access(folder, os.W_OK | os.X_OK):
+            _check(folder)
+        if not os.access(root, os.W_OK | os.X_OK):
             raise ConfigurationError(f"the staging folder {staging} cannot be written")
     except BaseException as error:
         undo(made)
         if isinstance(error, OSError):
             raise ConfigurationError(f"the staging folder {staging} cannot be used: {error.strerror}") from error
         raise
-    return folder, made
+    return made
 
 
 def file_system(folder: str) -> str:
@@ -66,14 +65,11 @@ def undo(made: list[str]) -> None:
 
 
 def _make(folder: str, made: list[str]) -> None:
-    parent = os.path.dirname(folder)
-    if not os.path.isdir(parent) and parent != folder:
-        _make(parent, made)
-    try:
-        os.mkdir(folder, 0o700)
-        made.append(folder)
-    except FileExistsError:
-        _check(folder)
+    if not os.path.lexists(folder):
+        _make(os.path.dirname(folder), made)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+            made.append(folder)
 
 
 def _check(folder: str) -> None:

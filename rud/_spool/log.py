@@ -6,74 +6,68 @@ whole. Whatever an interrupt or a failed write left beyond it is cut before the 
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import itertools
 import os
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rud import _faultpoints
 from rud._spool import files
-from rud._spool.entry import SpoolEntry
-from rud._spool.records import (
-    SEGMENT_START,
-    Kind,
-    SegmentHeader,
-    encode_header,
-    encode_record,
-    payload_offset,
-    record_size,
-)
-from rud._spool.segments import Reserve, Segment, new_segment, seal
+from rud._spool.entry import Ids, SpoolEntry
+from rud._spool.records import HEADER_AT, SEGMENT_START, Kind, SegmentHeader, encode_header, encode_record
+from rud._spool.replay import State, segment_path
 from rud.errors import SpoolError
+
+RESERVE = 64 << 10
+"""Bytes kept back, in a file, so that outcomes can still be written when the disk is full."""
 
 Position = tuple[int, int]
 """A segment's number and an offset in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Segment:
+    number: int
+    path: str
+    nonce: int = 0
+    descriptor: int = -1
+    """-1 for one that is not written to: of a dead owner, or none at all."""
+
+
 class Log:
     """``lock`` guards every field but ``_synced`` and ``_lost``, which ``_sync_lock`` guards; no sync happens under
-    ``lock``.
+    ``lock``. ``state``: what was read of it, when another process began it.
 
-    ``newest_id`` gives the greatest id known; ``live`` counts the entries without outcome of each segment. With
-    ``damaged`` nothing is ever retired.
+    ``live`` counts the entries without outcome of each segment. With ``damaged`` nothing is ever retired.
     """
 
-    def __init__(
-        self,
-        folder: str,
-        *,
-        segment_bytes: int,
-        fsync: bool,
-        newest_id: Callable[[], int],
-        end: Position = (0, 0),
-        live: dict[int, int] | None = None,
-        answered: bool = False,
-        damaged: bool = False,
-    ) -> None:
+    def __init__(self, folder: str, ids: Ids, *, segment_bytes: int, fsync: bool, state: State | None = None) -> None:
+        state = state or State()
+        number, end = state.end
+        last = Segment(number, segment_path(folder, number))
         self.lock = threading.Lock()
         self.folder = folder
         self.fsync = fsync
-        self.damaged = damaged
-        self.answered = answered
-        self.live = dict(live or {})
-        self._sizes: dict[int, int] = {}
+        self.damaged = bool(state.damage)
+        self.live = state.live
+        self.committed: tuple[Segment, int, SpoolEntry | None] = (last, end, None)
+        self._ids = ids
         self._segment_bytes = segment_bytes
-        self._newest_id = newest_id
-        last = Segment(end[0], os.path.join(folder, f"log-{end[0]}"), 0, -1)
-        self.committed: tuple[Segment, int, SpoolEntry | None] = (last, end[1], None)
+        self._sizes: dict[int, int] = {}
+        self._reserved = False
         self._trusted = False
         self._dirty = False  # something may lie beyond the known end
         self._closed = False
-        self._unsyncable: Segment | None = None
-        self._reserve = Reserve(folder)
-        self._sync_lock = threading.Lock()
         self._retire_lock = threading.Lock()
+        self._sync_lock = threading.Lock()
         self._synced: Position = (0, 0)
         self._lost: list[tuple[Position, Position]] = []
         self._unsynced: list[int] = []
         self._unsynced_folders: set[str] = set()
+        self._unsyncable: Segment | None = None
 
     @property
     def position(self) -> Position:
@@ -85,27 +79,20 @@ class Log:
         """Of all segments together."""
         return sum(self._sizes.values()) + self.committed[1]
 
-    def begin(self) -> None:
-        """Make the first segment and the reserve, so that a lost segment is missed and the first accept is cheap."""
-        with self.lock:
-            self._reserve.hold()
-            self._rotate()
+    def begin(self, hidden: str) -> None:
+        """Make the first segment and the reserve, so that a lost segment is missed and the first accept is cheap.
 
-    def moved(self, folder: str) -> None:
-        """The folder was renamed; nothing is accepted yet."""
-        self.folder = folder
-        self._reserve.folder = folder
-        segment, end, newest = self.committed
-        path = os.path.join(folder, os.path.basename(segment.path))
-        self.committed = (replace(segment, path=path), end, newest)
-        self._unsynced_folders.clear()
-        self.need_folder_sync(folder)
+        ``hidden`` is what the folder is called until it is complete.
+        """
+        with self.lock:
+            self._reserve(hidden)
+            self._rotate(hidden)
 
     def need_folder_sync(self, *folders: str) -> None:
         if self.fsync:
             self._unsynced_folders.update(folders)
 
-    def record(self, kind: Kind, header: dict[str, Any]) -> bool:
+    def record(self, kind: Kind, **header: Any) -> bool:
         """Append one record that is no accept; false when it could not be written (or, for an outcome, not synced)."""
         try:
             with self.lock:
@@ -123,94 +110,114 @@ class Log:
 
         The caller holds ``lock``. With ``entry`` the record is its accept.
         """
-        outcome = kind in {Kind.OUTCOME, Kind.RETIRED}
-        try:
-            return self._append(kind, header, payload, crc, entry, outcome=outcome)
-        except OSError as error:
-            if not outcome or error.errno not in files.NO_ROOM or not self._reserve.release():
-                raise
-        return self._append(kind, header, payload, crc, entry, outcome=outcome)
-
-    def _append(
-        self, kind: Kind, header: dict[str, Any], payload: bytes, crc: int, entry: SpoolEntry | None, *, outcome: bool
-    ) -> Position:
         if self._closed:
             raise SpoolError(f"the log in {self.folder} is closed", errno=errno.EBADF)
-        if not outcome:
-            self._reserve.hold()
         encoded = encode_header(header)
-        segment, end, newest = self._place(record_size(encoded, len(payload)))
-        parts = encode_record((segment.nonce, end), kind, encoded, payload, crc)
+        if kind is not Kind.OUTCOME and kind is not Kind.RETIRED:
+            self._reserve(self.folder)
+        else:
+            try:
+                return self._append(kind, encoded, payload, crc, entry)
+            except OSError as error:
+                if error.errno not in files.NO_ROOM or not self._give_reserve():
+                    raise
+        return self._append(kind, encoded, payload, crc, entry)
+
+    def _append(self, kind: Kind, header: bytes, payload: bytes, crc: int, entry: SpoolEntry | None) -> Position:
+        segment, end, newest = self._place(len(header) + len(payload))
+        record = encode_record((segment.nonce, end), kind, header, payload, crc)
         if _faultpoints.active is not None:
             _faultpoints.hit("log.append.before")
         self._dirty = True
         try:
-            files.write_at(segment.descriptor, parts, end)
+            files.write_at(segment.descriptor, record, end)
         except OSError:
             self._cut(segment, end)
             raise
         if _faultpoints.active is not None:
             _faultpoints.hit("log.append.written")
-        after = end + sum(map(len, parts))
+        after = end + len(record)
         if entry is None:
             self.committed = (segment, after, newest)
         else:
-            self._commit(entry, segment, payload_offset(end, encoded) if payload or not entry.path else 0, after)
+            if not entry.path:
+                entry.path, entry.offset = segment.path, end + HEADER_AT + len(header)
+            self._commit(entry, segment, after)
         self._dirty = False
         if _faultpoints.active is not None:
             _faultpoints.hit("log.append.after")
         return segment.number, after
 
-    def _commit(self, entry: SpoolEntry, segment: Segment, offset: int, after: int) -> None:
+    def _commit(self, entry: SpoolEntry, segment: Segment, after: int) -> None:
         entry.segment = segment.number
-        if offset:
-            entry.path, entry.offset = segment.path, offset
         # Counted first: an interrupt in between leaves a segment that is kept too long, never one removed too early.
-        self.live[segment.number] = self.live.get(segment.number, 0) + 1
+        self.live[segment.number] += 1
         try:
             self.committed = (segment, after, entry)
         finally:
             if self.committed[2] is not entry:
                 self.live[segment.number] -= 1
 
+    def _reserve(self, folder: str) -> None:
+        """Have it; ``OSError`` when there is no room for it."""
+        if not self._reserved:
+            files.write_whole(os.path.join(folder, "reserve"), bytes(RESERVE))
+            self._reserved = True
+
+    def _give_reserve(self) -> bool:
+        """Give its room up; false when there was none to give."""
+        self._reserved = False
+        path = os.path.join(self.folder, "reserve")
+        return os.path.exists(path) and files.gone(path)
+
     def _place(self, size: int) -> tuple[Segment, int, SpoolEntry | None]:
         segment, end, _ = self.committed
         full = end + size > self._segment_bytes and end > SEGMENT_START
         if full or not self._trusted or (self._dirty and not self._cut(segment, end)):
-            self._rotate()
+            self._rotate(self.folder)
         return self.committed
 
     def _cut(self, segment: Segment, end: int) -> bool:
         """Take away what lies beyond the known end; when that fails the segment is not written to any more."""
         try:
             if os.fstat(segment.descriptor).st_size != end:
-                if _faultpoints.active is not None:
-                    _faultpoints.hit("log.cut.before")
+                _faultpoints.hit("log.cut.before")
                 files.cut(segment.descriptor, end)
             self._dirty = False
         except OSError:
             self._trusted = False
         return self._trusted
 
-    def _rotate(self) -> None:
-        if _faultpoints.active is not None:
-            _faultpoints.hit("log.rotate.before")
+    def _rotate(self, folder: str) -> None:
+        _faultpoints.hit("log.rotate.before")
         old, end, newest = self.committed
-        header = SegmentHeader(0, self._newest_id(), end, self.answered)
-        new = new_segment(self.folder, old.number + 1, header)
+        new = self._new_segment(folder, old.number + 1, end)
         self.need_folder_sync(self.folder)
-        self.live.setdefault(new.number, 0)
+        self.live[new.number] = 0
         self._sizes[old.number] = end
         self.committed = (new, SEGMENT_START, newest)
         trusted, self._trusted = self._trusted, True
-        if old.descriptor < 0:
-            return
-        if trusted:
-            seal(old, end)
-        if self.fsync and old is not self._unsyncable:
+        if trusted:  # what it says of its successor lies beyond its end, and matters only when the successor is lost
+            with contextlib.suppress(OSError):
+                files.cut(old.descriptor, end)
+                files.write_at(old.descriptor, encode_record((old.nonce, end), Kind.SEALED, b"{}"), end)
+        if self.fsync and old is not self._unsyncable and old.descriptor >= 0:
             self._unsynced.append(old.descriptor)
-        else:
+        elif old.descriptor >= 0:
             os.close(old.descriptor)
+
+    def _new_segment(self, folder: str, number: int, previous_end: int) -> Segment:
+        """Its file may exist, left by an interrupt before this: nothing in it was ever accepted."""
+        path = segment_path(folder, number)
+        nonce = int.from_bytes(os.urandom(8), "little")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            files.write_at(descriptor, SegmentHeader(nonce, self._ids.greatest, previous_end).encode(), 0)
+        except BaseException:
+            os.close(descriptor)
+            files.gone(path)
+            raise
+        return Segment(number, segment_path(self.folder, number), nonce, descriptor)
 
     def sync(self, position: Position) -> None:
         """Return once all up to ``position`` is on the disk; callers that wait together share one sync.
@@ -226,7 +233,11 @@ class Log:
                 segment, end, _ = self.committed
                 older, folders = list(self._unsynced), set(self._unsynced_folders)
             try:
-                self._sync_all([*older, segment.descriptor], folders)
+                _faultpoints.hit("log.sync.before")
+                for descriptor in (*older, segment.descriptor):
+                    files.sync_data(descriptor)
+                for folder in folders:
+                    files.sync_path(folder)
             except OSError as error:
                 self._give_up()
                 raise SpoolError(
@@ -237,17 +248,9 @@ class Log:
             self._synced = (segment.number, end)
             with self.lock:
                 self._unsynced_folders -= folders
-                self._unsynced = [one for one in self._unsynced if one not in older]
+                del self._unsynced[: len(older)]
             for descriptor in older:
                 os.close(descriptor)
-
-    def _sync_all(self, descriptors: list[int], folders: set[str]) -> None:
-        if _faultpoints.active is not None:
-            _faultpoints.hit("log.sync.before")
-        for descriptor in descriptors:
-            files.sync_data(descriptor)
-        for folder in folders:
-            files.sync_folder(folder)
 
     def _give_up(self) -> None:
         """Every record since the last good sync counts as lost, and the next one begins a new segment."""
@@ -261,62 +264,45 @@ class Log:
         for descriptor in lost:
             os.close(descriptor)
 
-    def spare(self) -> None:
-        """Begin a new segment when the one in use holds nothing that is still needed, so that it can be retired."""
-        with self.lock:
+    def spare(self) -> bool:
+        """Retire what can be, the segment in use too when it holds nothing that is still needed; true when that has
+        made room.
+        """
+        before = self.size
+        with self.lock, contextlib.suppress(OSError):
             if not self._closed and self.committed[1] > SEGMENT_START and not any(self.live.values()):
-                try:
-                    self._rotate()
-                except OSError:
-                    return
+                self._rotate(self.folder)
         self.retire()
+        return self.size < before
 
     def retire(self) -> None:
         """Remove the oldest segments whose entries all have their outcomes: strictly from the oldest, whole."""
         if self.damaged or not self._retire_lock.acquire(blocking=False):
             return
         try:
-            spent = self._claim_spent()
-            while spent and self._remove(spent[0]):
-                spent.pop(0)
-            with self.lock:
-                self.live.update(dict.fromkeys(spent, 0))
+            for number in self._spent():
+                _faultpoints.hit("log.retire.before")
+                if not files.gone(segment_path(self.folder, number)):
+                    return
+                with self.lock:
+                    del self.live[number]
+                    self._sizes.pop(number, None)
+        except OSError:
+            return
         finally:
             self._retire_lock.release()
 
-    def _claim_spent(self) -> list[int]:
+    def _spent(self) -> list[int]:
         """The numbers of spent segments, once the log says that they are gone on purpose."""
         with self.lock:
-            spent: list[int] = []
-            for number in sorted(self.live):
-                if self.live[number] or number >= self.committed[0].number:
-                    break
-                spent.append(number)
+            last = self.committed[0].number
+            spent = list(itertools.takewhile(lambda number: number < last and not self.live[number], self.live))
             if not spent:
                 return []
-            try:
-                position = self.append(Kind.RETIRED, {"through": spent[-1]})
-            except OSError:
-                return []
-            for number in spent:
-                del self.live[number]
-        try:
-            if self.fsync:
-                self.sync(position)
-        except SpoolError:
-            with self.lock:
-                self.live.update(dict.fromkeys(spent, 0))
-            return []
+            position = self.append(Kind.RETIRED, {"through": spent[-1]})
+        if self.fsync:
+            self.sync(position)
         return spent
-
-    def _remove(self, number: int) -> bool:
-        if _faultpoints.active is not None:
-            _faultpoints.hit("log.retire.before")
-        if not files.gone(os.path.join(self.folder, f"log-{number}")):
-            return False
-        with self.lock:
-            self._sizes.pop(number, None)
-        return True
 
     def release(self, entry: SpoolEntry) -> None:
         """One entry of this log has its outcome."""
@@ -330,7 +316,7 @@ class Log:
             descriptors = [*self._unsynced, segment.descriptor]
             self._unsynced = []
             self._closed = True  # somebody else may own the folder from now on
-            self.committed = (Segment(segment.number, segment.path, segment.nonce, -1), end, newest)
+            self.committed = (replace(segment, descriptor=-1), end, newest)
         for descriptor in descriptors:
             if descriptor >= 0:
                 os.close(descriptor)

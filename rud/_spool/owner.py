@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import struct
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from rud._spool import files
 from rud._spool.log import Log
@@ -58,36 +57,30 @@ def _first_words(path: str) -> str:
 
 
 class Owner:
-    """A locked owner folder. ``log`` is set once its segments are known; ``facts`` is what ``owner.json`` says."""
+    """An owner folder; locked by this process, unless it is only looked at. ``facts`` is what ``owner.json`` says;
+    ``log`` is set once its segments are known. That a file ``answered`` is there says that its destination has.
+    """
 
-    def __init__(self, folder: str, facts: Mapping[str, Any], lock: int, guard: int) -> None:
+    log: Log
+
+    def __init__(self, folder: str, facts: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
-        self.facts = facts
-        self.log: Log
-        self._lock = lock
-        self._guard = guard
+        self.facts = facts or {}
+        self.big = os.path.join(folder, "big")
+        self.failed = os.path.join(folder, "failed")
+        self.answered = os.path.join(folder, "answered")
+        self._descriptors: list[int] = []
 
     def __repr__(self) -> str:
         return f"<Owner {self.folder}>"
-
-    @property
-    def big(self) -> str:
-        return os.path.join(self.folder, "big")
-
-    @property
-    def failed(self) -> str:
-        return os.path.join(self.folder, "failed")
 
     def abandon(self) -> None:
         """Let go of everything as death would: nothing is written or removed."""
         if hasattr(self, "log"):
             self.log.close()
-        with _owned_lock:
-            _owned.pop(os.path.realpath(self.folder), None)
-        for descriptor in (self._lock, self._guard):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self._lock = self._guard = -1
+        _owned.pop(os.path.realpath(self.folder), None)
+        while self._descriptors:
+            os.close(self._descriptors.pop())
 
     def end(self) -> None:
         """Remove the folder: hidden first, so that nobody adopts what is half gone."""
@@ -100,63 +93,55 @@ class Owner:
         if hidden:
             files.remove_tree(hidden)
 
+    def _guard(self, folder: str) -> None:
+        """A lock on the folder itself keeps cleaners of temporary folders away; where there is none, nothing else
+        changes.
+        """
+        with contextlib.suppress(OSError):
+            self._descriptors.append(os.open(folder, os.O_RDONLY | os.O_CLOEXEC))
+            fcntl.flock(self._descriptors[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-def born(root: str, name: str, facts: Mapping[str, Any], new_log: Callable[[str], Log], *, sync: bool) -> Owner:
-    """A new owner folder in ``root``: built, with its first segment, and locked under a hidden name, then renamed."""
-    hidden, folder = os.path.join(root, "." + name), os.path.join(root, name)
-    os.mkdir(hidden, 0o700)
-    lock = guard = -1
-    log: Log | None = None
-    try:
-        for inner in ("big", "failed"):
-            os.mkdir(os.path.join(hidden, inner), 0o700)
-        content = json.dumps(dict(facts), indent=2).encode()
-        files.write_whole(os.path.join(hidden, "owner.json"), content, sync=sync)
-        lock = _open_lock(os.path.join(hidden, "owner.lock"), os.O_CREAT)
-        _lock_own(lock)
-        guard = _guard(hidden)
-        log = new_log(hidden)
-        log.begin()
+    def be_taken(self) -> Self:
+        """Lock a dead owner's folder; ``NotTakenError`` when it lives, is gone, or one of its workers still runs."""
         with _owned_lock:
-            _owned[os.path.realpath(folder)] = os.getpid()
-        os.rename(hidden, folder)
-        log.moved(folder)
-    except BaseException:
-        if log is not None:
-            log.close()
-        for descriptor in (lock, guard):
-            if descriptor >= 0:
-                os.close(descriptor)
-        with _owned_lock:
-            _owned.pop(os.path.realpath(folder), None)
-        files.remove_tree(hidden)
-        raise
-    own = Owner(folder, facts, lock, guard)
-    own.log = log
-    return own
+            if owned_here(self.folder):
+                raise NotTakenError("it is in use by this process")
+            _owned[os.path.realpath(self.folder)] = os.getpid()
+        try:
+            self._descriptors.append(_take_lock(os.path.join(self.folder, "owner.lock")))
+            for path in worker_locks(self.folder):
+                os.close(_take_lock(path))
+            self.facts = read_facts(self.folder)
+            self._guard(self.folder)
+        except BaseException:
+            self.abandon()
+            raise
+        return self
 
-
-def take(folder: str) -> Owner:
-    """A dead owner's folder, locked by us; ``NotTakenError`` when it lives, is gone, or one of its workers still
-    runs.
-    """
-    with _owned_lock:
-        if owned_here(folder):
-            raise NotTakenError("it is in use by this process")
-        _owned[os.path.realpath(folder)] = os.getpid()
-    lock = -1
-    try:
-        lock = _take_lock(os.path.join(folder, "owner.lock"))
-        for path in worker_locks(folder):
-            os.close(_take_lock(path))
-        facts = read_facts(folder)
-        return Owner(folder, facts, lock, _guard(folder))
-    except BaseException:
-        if lock >= 0:
-            os.close(lock)
-        with _owned_lock:
-            _owned.pop(os.path.realpath(folder), None)
-        raise
+    def be_born(self, log: Log) -> None:
+        """Build the folder, with its first segment, and lock it under a hidden name; then rename it."""
+        hidden = os.path.join(os.path.dirname(self.folder), "." + os.path.basename(self.folder))
+        self.log = log
+        os.mkdir(hidden, 0o700)
+        try:
+            for inner in ("big", "failed"):
+                os.mkdir(os.path.join(hidden, inner), 0o700)
+            files.write_json(os.path.join(hidden, "owner.json"), self.facts, sync=log.fsync)
+            self._descriptors.append(_open_lock(os.path.join(hidden, "owner.lock"), os.O_CREAT))
+            try:
+                fcntl.lockf(self._descriptors[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                # No locks on this file system: nobody else can take it either, so nothing is ever adopted here.
+                if error.errno in _HELD:
+                    raise
+            self._guard(hidden)
+            log.begin(hidden)
+            _owned[os.path.realpath(self.folder)] = os.getpid()
+            os.rename(hidden, self.folder)
+        except BaseException:
+            self.abandon()
+            files.remove_tree(hidden)
+            raise
 
 
 def worker_locks(folder: str) -> list[str]:
@@ -169,16 +154,8 @@ def wait_for_workers(folder: str, seconds: float) -> None:
 
     def wait() -> None:
         for path in worker_locks(folder):
-            try:
-                descriptor = _open_lock(path, 0)
-            except OSError:
-                continue
-            try:
-                fcntl.lockf(descriptor, fcntl.LOCK_EX)
-            except OSError:
-                pass
-            finally:
-                os.close(descriptor)
+            with contextlib.suppress(OSError), open(path, "r+b") as file:
+                fcntl.lockf(file, fcntl.LOCK_EX)
 
     if not owned_here(folder):
         waiter = threading.Thread(target=wait, name="rud-spool-wait", daemon=True)
@@ -188,13 +165,9 @@ def wait_for_workers(folder: str, seconds: float) -> None:
 
 def read_facts(folder: str) -> dict[str, Any]:
     try:
-        with open(os.path.join(folder, "owner.json"), "rb") as file:
-            facts = json.load(file)
+        return files.read_json(os.path.join(folder, "owner.json"))
     except (OSError, ValueError) as error:
         raise NotTakenError(f"its owner.json cannot be read ({error})") from error
-    if not isinstance(facts, dict):
-        raise NotTakenError("its owner.json is not an object")
-    return facts
 
 
 def is_alive(folder: str) -> bool:
@@ -235,45 +208,21 @@ def _open_lock(path: str, flags: int) -> int:
     return os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
 
 
-def _lock_own(descriptor: int) -> None:
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        # No locks on this file system: nobody else can take it either, so nothing is ever adopted here.
-        if error.errno in _HELD:
-            raise
-
-
 def _take_lock(path: str) -> int:
+    name = os.path.basename(path)
     try:
         descriptor = _open_lock(path, 0)
     except FileNotFoundError as error:
-        raise NotTakenError(f"{os.path.basename(path)} is gone") from error
+        raise NotTakenError(f"{name} is gone") from error
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
-            raise NotTakenError("it was replaced meanwhile")
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+        why = "it was replaced meanwhile"
+    except FileNotFoundError:
+        why = "it was removed meanwhile"
     except OSError as error:
-        os.close(descriptor)
-        if error.errno in _HELD:
-            raise NotTakenError(f"{os.path.basename(path)} is held: a process of it still runs") from error
-        if isinstance(error, FileNotFoundError):
-            raise NotTakenError("it was removed meanwhile") from error
-        raise NotTakenError(f"{os.path.basename(path)} cannot be locked ({error.strerror})") from error
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _guard(folder: str) -> int:
-    """A lock on the folder itself keeps cleaners of temporary folders away; where there is none, nothing else
-    changes.
-    """
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1
-    with contextlib.suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return descriptor
+        held = error.errno in _HELD
+        why = f"{name} is held: a process of it still runs" if held else f"{name} cannot be locked ({error.strerror})"
+    os.close(descriptor)
+    raise NotTakenError(why)

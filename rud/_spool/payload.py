@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import logging
 import os
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import google_crc32c
 
 from rud import _faultpoints
 from rud._spool import files
+from rud._spool.limit import Limit
 from rud.errors import SpoolError
 
 _FICLONE = 0x40049409
@@ -28,33 +29,28 @@ class Staged:
     """A payload that is staged and not accepted. ``data`` holds a small one; ``path`` is the file of a large one."""
 
     source: str
-    size: int
-    mtime_ns: int
-    identity: tuple[int, int]
+    found: os.stat_result
+    """What the source was before its first byte was read."""
     crc: int | None = None
     data: bytes = b""
     path: str = ""
-    reserved: int = 0
-    """Bytes counted against the limit until it is accepted or discarded."""
     to_sum: bool = False
     """A copy of ours, to be summed after the accept."""
 
 
 class Stager:
-    """Stages files. ``new_name`` gives a name that no other payload of the folder has."""
+    """Stages files, the large ones in ``folder``; each takes its room of ``limit`` before a byte is written."""
 
-    def __init__(self, mode: str, inline_limit: int, folder: str, new_name: Callable[[], str], *, sync: bool) -> None:
+    def __init__(self, mode: str, inline_limit: int, folder: str, limit: Limit, *, sync: bool) -> None:
         self._mode = mode
         self._inline_limit = inline_limit
         self._folder = folder
-        self._new_name = new_name
+        self._limit = limit
         self._sync = sync
+        self._names = itertools.count(1)
         self._told = False
 
-    def stage(self, source: str, room: Callable[[int], None]) -> Staged:
-        """Read, link or copy ``source``; ``room`` is told its size before any byte is written, and may refuse or
-        wait.
-        """
+    def stage(self, source: str) -> Staged:
         # Not blocking: a named pipe without a writer must be refused, not waited for.
         descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -63,58 +59,72 @@ class Stager:
                 raise IsADirectoryError(errno.EISDIR, "a folder cannot be uploaded; give a file", source)
             if not stat.S_ISREG(found.st_mode):
                 raise SpoolError(f"{source} is not a regular file, so it cannot be uploaded", errno=errno.EINVAL)
-            staged = Staged(source, found.st_size, found.st_mtime_ns, (found.st_dev, found.st_ino))
-            room(found.st_size)
-            if found.st_size <= self._inline_limit:
-                staged.data = _read_all(descriptor, found.st_size)
-                staged.crc = google_crc32c.extend(0, staged.data)
-                _check_unchanged(descriptor, staged)
-            else:
-                self._stage_large(descriptor, staged)
+            staged = Staged(source, found)
+            self._limit.take(found.st_size, source)
+            try:
+                if found.st_size <= self._inline_limit:
+                    staged.data = _read_all(descriptor, found.st_size)
+                    staged.crc = google_crc32c.extend(0, staged.data)
+                    _check_unchanged(descriptor, staged)
+                else:
+                    self._stage_large(descriptor, staged)
+            except BaseException:
+                self.discard(staged)
+                raise
             return staged
         finally:
             os.close(descriptor)
 
-    def _stage_large(self, source: int, staged: Staged) -> None:
-        if _faultpoints.active is not None:
-            _faultpoints.hit("payload.copy.before")
-        target = os.path.join(self._folder, self._new_name())
-        try:
-            if self._mode in {"link", "move"} and self._link(staged, target):
-                pass
-            else:
-                self._copy(source, staged, target)
-            _check_unchanged(source, staged)
-        except BaseException as error:
-            files.gone(target)
-            if isinstance(error, OSError) and not isinstance(error, SpoolError):
-                raise _explained(error, staged, self._folder) from error
-            raise
-        staged.path = target
-        if _faultpoints.active is not None:
-            _faultpoints.hit("payload.copy.after")
+    def discard(self, staged: Staged) -> None:
+        """Forget what was staged and not accepted."""
+        if staged.path:
+            files.gone(staged.path)
+        self._limit.give(staged.found.st_size)
 
-    def _link(self, staged: Staged, target: str) -> bool:
+    def _stage_large(self, source: int, staged: Staged) -> None:
+        _faultpoints.hit("payload.copy.before")
+        staged.path = os.path.join(self._folder, str(next(self._names)))
         try:
-            os.link(os.path.realpath(staged.source), target)
+            if self._mode not in {"link", "move"} or not self._link(staged):
+                self._copy(source, staged)
+            _check_unchanged(source, staged)
+        except SpoolError:
+            raise
+        except OSError as error:
+            raise SpoolError(
+                f"{staged.source} ({staged.found.st_size} bytes) could not be staged in {self._folder}: "
+                f"{error.strerror}{free_space(self._folder)}",
+                errno=error.errno,
+            ) from error
+        _faultpoints.hit("payload.copy.after")
+
+    def _link(self, staged: Staged) -> bool:
+        source, folder = staged.source, self._folder
+        try:
+            os.link(os.path.realpath(source), staged.path)
         except OSError as error:
             if self._mode == "move":
                 return False
-            raise _cannot_link(error, staged.source, self._folder) from error
-        linked = os.stat(target)
-        if (linked.st_dev, linked.st_ino) != staged.identity:
+            raise SpoolError(
+                f"{source} (file system at {_mount(source)}) cannot be linked into {folder} (file system at "
+                f"{_mount(folder)}): {error.strerror}; put the staging folder on the same file system or use the "
+                "staging mode 'auto'",
+                errno=error.errno,
+            ) from error
+        if not os.path.samestat(os.stat(staged.path), staged.found):
             raise _changed(staged)
         if self._sync:
-            _sync_file(target)
+            files.sync_path(staged.path)
         return True
 
-    def _copy(self, source: int, staged: Staged, target: str) -> None:
-        descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    def _copy(self, source: int, staged: Staged) -> None:
+        size, mtime = staged.found.st_size, staged.found.st_mtime_ns
+        descriptor = os.open(staged.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             if self._mode not in {"auto", "reflink"} or not self._reflink(source, descriptor):
-                copy_bytes(source, descriptor, staged.size)
+                copy_bytes(source, descriptor, size)
             # The copy carries the source's time: until it is summed, size and time stand for its bytes.
-            os.utime(descriptor, ns=(staged.mtime_ns, staged.mtime_ns))
+            os.utime(descriptor, ns=(mtime, mtime))
             if self._sync:
                 os.fsync(descriptor)
         finally:
@@ -122,32 +132,30 @@ class Stager:
         staged.to_sum = True
 
     def _reflink(self, source: int, target: int) -> bool:
-        failure: OSError | None = None
+        shared = True
         try:
             fcntl.ioctl(target, _FICLONE, source)
         except OSError as error:
-            failure = error
-        if failure is not None and self._mode == "reflink":
-            raise SpoolError(
-                f"the file system of {self._folder} cannot share the blocks of the file ({failure.strerror}); "
-                "use the staging mode 'auto' or 'copy'",
-                errno=failure.errno,
-            ) from failure
+            shared = False
+            if self._mode == "reflink":
+                raise SpoolError(
+                    f"the file system of {self._folder} cannot share the blocks of the file ({error.strerror}); "
+                    "use the staging mode 'auto' or 'copy'",
+                    errno=error.errno,
+                ) from error
         if not self._told:
             self._told = True
-            _log.info("large files are staged in %s by %s", self._folder, "copy" if failure else "reflink")
-        return failure is None
+            _log.info("large files are staged in %s by %s", self._folder, "reflink" if shared else "copy")
+        return shared
 
 
 def remove_source(staged: Staged) -> None:
     """Unlink the source of a move, unless another file has taken its name or it changed since."""
-    if _faultpoints.active is not None:
-        _faultpoints.hit("move.before_unlink")
+    _faultpoints.hit("move.before_unlink")
     try:
         now = os.stat(staged.source)
-        unchanged = (now.st_size, now.st_mtime_ns) == (staged.size, staged.mtime_ns)
-        if unchanged and (now.st_dev, now.st_ino) == staged.identity:
-            files.unlink(staged.source)
+        if _unchanged(now, staged.found) and os.path.samestat(now, staged.found):
+            os.unlink(staged.source)
     except OSError as error:
         _log.warning("%s is accepted, but it could not be removed: %s", staged.source, error.strerror)
 
@@ -159,6 +167,8 @@ def copy_bytes(source: int, target: int, size: int) -> None:
         while done < size:
             try:
                 count = step(source, target, done, min(_AT_ONCE, size - done))
+            except AttributeError:  # a call that this system does not have
+                break
             except OSError as error:
                 if error.errno in {*files.NO_ROOM, errno.EIO, errno.EFBIG}:
                     raise
@@ -171,22 +181,17 @@ def copy_bytes(source: int, target: int, size: int) -> None:
 
 
 def _kernel_copy(source: int, target: int, done: int, count: int) -> int:
-    if not hasattr(os, "copy_file_range"):
-        return 0
     return os.copy_file_range(source, target, count, done, done)
 
 
 def _kernel_send(source: int, target: int, done: int, count: int) -> int:
-    if not hasattr(os, "sendfile"):
-        return 0
     os.lseek(target, done, os.SEEK_SET)
     return os.sendfile(target, source, done, count)
 
 
 def _loop_copy(source: int, target: int, done: int, count: int) -> int:
     chunk = os.pread(source, min(count, _LOOP_CHUNK), done)
-    if chunk:
-        files.write_at(target, [chunk], done)
+    files.write_at(target, chunk, done)
     return len(chunk)
 
 
@@ -197,30 +202,19 @@ def _read_all(descriptor: int, size: int) -> bytes:
     return data
 
 
+def _unchanged(now: os.stat_result, then: os.stat_result) -> bool:
+    """Neither size nor time; a rename, an unlink or a link of ours changes the ctime alone."""
+    return (now.st_size, now.st_mtime_ns) == (then.st_size, then.st_mtime_ns)
+
+
 def _check_unchanged(descriptor: int, staged: Staged) -> None:
-    now = os.fstat(descriptor)
-    read = len(staged.data) if staged.crc is not None else staged.size
-    if (now.st_size, now.st_mtime_ns) != (staged.size, staged.mtime_ns) or read != staged.size:
+    short = staged.crc is not None and len(staged.data) != staged.found.st_size
+    if short or not _unchanged(os.fstat(descriptor), staged.found):
         raise _changed(staged)
 
 
 def _changed(staged: Staged) -> SpoolError:
     return SpoolError(f"{staged.source} changed while it was being staged; upload it once its writer is done")
-
-
-def _sync_file(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _explained(error: OSError, staged: Staged, folder: str) -> SpoolError:
-    return SpoolError(
-        f"{staged.source} ({staged.size} bytes) could not be staged in {folder}: {error.strerror}{free_space(folder)}",
-        errno=error.errno,
-    )
 
 
 def free_space(folder: str) -> str:
@@ -229,14 +223,6 @@ def free_space(folder: str) -> str:
     except OSError:
         return ""
     return f" ({found.f_bavail * found.f_frsize} bytes are free there)"
-
-
-def _cannot_link(error: OSError, source: str, folder: str) -> SpoolError:
-    return SpoolError(
-        f"{source} (file system at {_mount(source)}) cannot be linked into {folder} (file system at {_mount(folder)}): "
-        f"{error.strerror}; put the staging folder on the same file system or use the staging mode 'auto'",
-        errno=error.errno,
-    )
 
 
 def _mount(path: str) -> str:

@@ -2,7 +2,7 @@
 
 A segment begins with two equal copies of its header, so that one damaged byte cannot hide a whole segment. It has a
 random number, and the checksum of each record covers that number and the record's own offset: bytes of an uploaded
-segment do not pass for records. A record is a fixed part (with a check of its own, so that a torn record is told
+segment do not pass for records. A record is a fixed part (with a checksum of its own, so that a torn record is told
 from a damaged one), a JSON header, and a payload that may be empty.
 """
 
@@ -18,13 +18,17 @@ from typing import Any
 
 import google_crc32c
 
-_SEGMENT = struct.Struct("<8sQQQII")
+_SEGMENT = struct.Struct("<8sQQQ")
 _SEGMENT_MAGIC = b"RUDLOG\x00\x01"
-_ANSWERED = 1
-SEGMENT_START = 2 * _SEGMENT.size
+_SUM = struct.Struct("<I")
+_COPY = _SEGMENT.size + _SUM.size
+SEGMENT_START = 2 * _COPY
 
-_RECORD = struct.Struct("<4sBxHIIII")
-_BOUND = struct.Struct("<QQBIII")
+_FIXED = struct.Struct("<4sB3xIII")
+_PLACE = struct.Struct("<QQ")
+_SUMS = struct.Struct("<II")
+_RECORD = struct.Struct(_FIXED.format + _SUMS.format[1:])
+HEADER_AT = _RECORD.size
 _MAGIC = b"RUD\xa7"
 _HEADER_LIMIT = 1 << 20
 
@@ -42,11 +46,10 @@ class Kind(enum.IntEnum):
     STARTED = 2
     MULTIPART = 3
     SUM = 4
-    ANSWERED = 5
-    OUTCOME = 6
-    RETIRED = 7
+    OUTCOME = 5
+    RETIRED = 6
     """Every segment up to ``through`` was removed on purpose."""
-    SEALED = 8
+    SEALED = 7
     """Another segment follows this one."""
 
 
@@ -59,23 +62,18 @@ class SegmentHeader:
     nonce: int
     floor: int
     previous_end: int
-    answered: bool
 
     def encode(self) -> bytes:
-        flags = _ANSWERED if self.answered else 0
-        body = _SEGMENT.pack(_SEGMENT_MAGIC, self.nonce, self.floor, self.previous_end, flags, 0)
-        return 2 * (body[:-4] + struct.pack("<I", _extend(0, body[:-4])))
+        body = _SEGMENT.pack(_SEGMENT_MAGIC, self.nonce, self.floor, self.previous_end)
+        return 2 * (body + _SUM.pack(_extend(0, body)))
 
 
 def decode_segment_header(data: Buffer) -> SegmentHeader | None:
     """The first whole copy, or ``None``."""
-    for start in (0, _SEGMENT.size):
-        body = data[start : start + _SEGMENT.size]
-        if len(body) < _SEGMENT.size:
-            return None
-        magic, nonce, floor, previous_end, flags, crc = _SEGMENT.unpack(body)
-        if magic == _SEGMENT_MAGIC and crc == _extend(0, body[:-4]):
-            return SegmentHeader(nonce, floor, previous_end, bool(flags & _ANSWERED))
+    for start in (0, _COPY):
+        body, check = data[start : start + _SEGMENT.size], data[start + _SEGMENT.size : start + _COPY]
+        if body.startswith(_SEGMENT_MAGIC) and check == _SUM.pack(_extend(0, body)):
+            return SegmentHeader(*_SEGMENT.unpack(body)[1:])
     return None
 
 
@@ -89,66 +87,48 @@ class Record:
     end: int
 
 
-def _padded(size: int) -> int:
-    return (size + 7) & ~7
-
-
 def encode_header(header: dict[str, Any]) -> bytes:
     return _encode(header).encode()
 
 
-def record_size(header: bytes, payload_length: int = 0) -> int:
-    return _padded(_RECORD.size + len(header) + payload_length)
-
-
-def payload_offset(at: int, header: bytes) -> int:
-    return at + _RECORD.size + len(header)
-
-
-def _checked(kind: int, header_length: int, payload_length: int, header_crc: int, payload_crc: int) -> int:
-    fixed = _RECORD.pack(_MAGIC, kind, 0, header_length, payload_length, header_crc, payload_crc)
-    return _extend(0, fixed) & 0xFFFF
-
-
-def _bound(place: tuple[int, int], kind: int, header: bytes, payload_length: int, payload_crc: int) -> int:
-    return _extend(0, _BOUND.pack(*place, kind, len(header), payload_length, payload_crc) + header)
-
-
 def encode_record(
     place: tuple[int, int], kind: Kind, header: bytes, payload: bytes = b"", payload_crc: int = 0
-) -> list[bytes]:
-    """The bytes of a record for ``place`` (a segment's random number, an offset), as parts to be written together."""
-    header_crc = _bound(place, kind, header, len(payload), payload_crc)
-    check = _checked(kind, len(header), len(payload), header_crc, payload_crc)
-    fixed = _RECORD.pack(_MAGIC, kind, check, len(header), len(payload), header_crc, payload_crc)
-    padding = bytes(-(len(fixed) + len(header) + len(payload)) % 8)
-    return [fixed + header, payload, padding] if payload else [fixed + header + padding]
+) -> bytes:
+    """The bytes of a record for ``place``: a segment's random number, an offset."""
+    fixed = _FIXED.pack(_MAGIC, kind, len(header), len(payload), payload_crc)
+    check = _extend(0, fixed)
+    bound = _extend(check, _PLACE.pack(*place) + header)
+    padding = bytes(-(HEADER_AT + len(header) + len(payload)) % 8)
+    return b"".join((fixed, _SUMS.pack(check, bound), header, payload, padding))
+
+
+def _end(at: int, header_length: int, payload_length: int) -> int:
+    return at + ((HEADER_AT + header_length + payload_length + 7) & ~7)
 
 
 def _decode_record(data: Buffer, at: int, size: int, nonce: int) -> Record | None:
     """The record at ``at``; ``None`` when there is none that is whole. Its payload is not looked at."""
-    if at + _RECORD.size > size:
+    if at + HEADER_AT > size:
         return None
-    magic, kind, _, header_length, payload_length, header_crc, payload_crc = _RECORD.unpack_from(data, at)
-    start = at + _RECORD.size
-    end = at + _padded(_RECORD.size + header_length + payload_length)
+    magic, kind, header_length, payload_length, payload_crc, check, bound = _RECORD.unpack_from(data, at)
+    end = _end(at, header_length, payload_length)
     if magic != _MAGIC or header_length > _HEADER_LIMIT or end > size:
         return None
+    start = at + HEADER_AT
     header = data[start : start + header_length]
-    if _bound((nonce, at), kind, header, payload_length, payload_crc) != header_crc:
+    if check != _extend(0, data[at : at + _FIXED.size]) or bound != _extend(check, _PLACE.pack(nonce, at) + header):
         return None
     return Record(kind, _decode(header.decode())[0], start + header_length, payload_length, payload_crc, end)
 
 
 def _is_torn(data: Buffer, at: int, size: int) -> bool:
     """What lies from ``at`` to the end was never a whole record: its beginning, or zeros that a lost write left."""
-    rest = data[at : min(size, at + _RECORD.size)]
-    if len(rest) < _RECORD.size:
+    if at + HEADER_AT > size:
         return True
-    magic, kind, check, header_length, payload_length, header_crc, payload_crc = _RECORD.unpack(rest)
-    if magic == _MAGIC and check == _checked(kind, header_length, payload_length, header_crc, payload_crc):
-        return at + _padded(_RECORD.size + header_length + payload_length) > size
-    return not any(rest) and not any(data[at:size])
+    magic, _, header_length, payload_length, _, check, _ = _RECORD.unpack_from(data, at)
+    if magic == _MAGIC and check == _extend(0, data[at : at + _FIXED.size]):
+        return _end(at, header_length, payload_length) > size
+    return not any(data[at:size])
 
 
 def _next_record(data: Buffer, at: int, size: int, nonce: int) -> int | None:
@@ -176,7 +156,7 @@ def scan(data: Buffer, known_end: int | None = None) -> Scan:
     size = len(data) if known_end is None else min(known_end, len(data))
     result = Scan(decode_segment_header(data))
     if result.header is None:
-        never_begun = known_end == 0 or size <= SEGMENT_START or not data[:size].strip(b"\x00")
+        never_begun = known_end == 0 or size <= SEGMENT_START or not any(data[:size])
         result.end = 0 if never_begun else size
         result.damage = [] if never_begun else [(0, size)]
         return result

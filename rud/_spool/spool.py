@@ -5,22 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 
 from rud._body import crc32c_of
 from rud._clock import Clock
-from rud._spool import adoption, files, home, owner
-from rud._spool.adoption import Adoption
-from rud._spool.entry import Outcome, SpoolEntry, entry_header
-from rud._spool.ids import Ids
+from rud._spool import ending, files, home, owner
+from rud._spool.adoption import Adopter, Adoption, is_empty
+from rud._spool.entry import Ids, Outcome, SpoolEntry
 from rud._spool.limit import Limit
-from rud._spool.log import Log
+from rud._spool.log import Log, Position
 from rud._spool.options import SpoolOptions
 from rud._spool.owner import Owner
 from rud._spool.payload import Staged, Stager, free_space, remove_source
 from rud._spool.records import Kind
-from rud._spool.settling import Settling
-from rud._spool.takeover import Takeover
+from rud._spool.replay import greatest_id
 from rud.errors import ConfigurationError, IntegrityError, PoolClosedError, SpoolError
 
 Job = Callable[[], None]
@@ -41,6 +40,9 @@ class Spool:
     Raises ``ConfigurationError`` when the staging folder cannot be used, and leaves nothing behind then.
     """
 
+    _limit: Limit
+    _stager: Stager
+
     def __init__(
         self,
         options: SpoolOptions,
@@ -55,29 +57,20 @@ class Spool:
         self._destination = dict(destination)
         self._rank = rank
         self._run_job = run_job
-        self._ids = Ids(clock)
         self._sealed = False
         self._answered = False
         self._pid = os.getpid()
-        self._to_sum: list[SpoolEntry] = []
-        self._summing = False
+        self._to_sum: deque[SpoolEntry] = deque()
         self._sum_lock = threading.Lock()
-        self._settling = Settling(self._freed, fsync=options.fsync)
-        self._takeover = Takeover(options, self._ids, self._settling)
         self.staging_root = home.staging_folder(options.folder)
         self._root = home.spool_root(self.staging_root)
-        self._own: Owner | None = self._make_own(clock) if own else None
-        self._limit = Limit(
-            options.max_bytes,
-            block=options.when_full == "block",
-            folder=self.staging_root,
-            log_bytes=lambda: self._own.log.size if self._own else 0,
-            make_room=lambda: self._own.log.spare() if self._own else None,
-        )
-        big = self._own.big if self._own else ""
-        self._stager = Stager(
-            options.mode, options.inline_limit, big, lambda: str(self._ids.next()), sync=options.fsync
-        )
+        self._ids = Ids(clock)
+        self._adopter = Adopter(self._ids, options.segment_bytes, options.fsync)
+        self._own: Owner | None = None
+        if own:
+            self._own = self._new_owner(clock.time_ns())
+            self._limit = Limit(self._own.log, options.max_bytes, block=options.when_full == "block")
+            self._stager = Stager(options.mode, options.inline_limit, self._own.big, self._limit, sync=options.fsync)
 
     @classmethod
     def for_resume(
@@ -86,31 +79,24 @@ class Spool:
         """A spool over a staging folder that owns nothing itself."""
         return cls(SpoolOptions(folder, fsync=fsync), destination={}, rank=0, clock=clock, run_job=run_job, own=False)
 
-    def _make_own(self, clock: Clock) -> Owner:
-        _, made = home.prepare(self.staging_root)
+    def _new_owner(self, now: int) -> Owner:
+        made = home.prepare(self.staging_root)
+        facts = {**owner.process_facts(), "created": now, "rank": self._rank, "destination": self._destination}
+        options = self._options
         try:
-            self._ids.see_folder(self._root)
-            owner.clean_hidden(self._root, clock.time_ns())
-            facts = {
-                **owner.process_facts(),
-                "created": clock.time_ns(),
-                "rank": self._rank,
-                "destination": self._destination,
-            }
+            owner.clean_hidden(self._root, now)
+            self._ids.see(greatest_id(self._root))
             name = f"{self._ids.next():016x}-{os.getpid()}-{os.urandom(3).hex()}"
-            own = owner.born(self._root, name, facts, self._new_log, sync=self._options.fsync)
+            new = Owner(os.path.join(self._root, name), facts)
+            new.be_born(Log(new.folder, self._ids, segment_bytes=options.segment_limit, fsync=options.fsync))
         except OSError as error:
             home.undo(made)
             raise ConfigurationError(
                 f"the staging folder {self.staging_root} cannot be written: {error.strerror}"
             ) from error
-        parents = {self.staging_root, os.path.dirname(self._root), self._root}
-        own.log.need_folder_sync(*parents, *(os.path.dirname(folder) for folder in made))
-        return own
-
-    def _new_log(self, folder: str) -> Log:
-        options = self._options
-        return Log(folder, segment_bytes=options.segment_limit, fsync=options.fsync, newest_id=self._ids.newest)
+        parents = (self.staging_root, os.path.dirname(self._root), self._root)
+        new.log.need_folder_sync(*parents, *map(os.path.dirname, made))
+        return new
 
     @property
     def folder(self) -> str:
@@ -118,22 +104,12 @@ class Spool:
         return self._own.folder if self._own else ""
 
     def _held(self) -> list[Owner]:
-        return [*([self._own] if self._own else []), *self._takeover.owners.values()]
+        return [*([self._own] if self._own else []), *self._adopter.owners.values()]
 
     @property
     def in_memory(self) -> bool:
         """The staging folder lies in memory: what was accepted does not survive the machine."""
         return home.file_system(self.staging_root) in home.IN_MEMORY
-
-    @property
-    def bytes_staged(self) -> int:
-        """Bytes of our log, of its large payloads, and of what is being staged."""
-        return self._limit.used
-
-    @property
-    def unwritable(self) -> bool:
-        """The last outcome could not be recorded: what is stored may be sent again by whoever adopts it."""
-        return self._settling.unwritable
 
     def worker_lock_paths(self, n: int) -> list[str]:
         """What worker ``n`` locks for as long as it lives: a file in each folder whose uploads it may be given, so that
@@ -152,31 +128,12 @@ class Spool:
         """
         self._owned()
         path = os.fspath(source)
+        self._refuse_if_sealed(path)
+        return self._stager.stage(path)
+
+    def _refuse_if_sealed(self, source: str) -> None:
         if self._sealed:
-            raise PoolClosedError(f"{path} was offered after close had begun; it was not accepted")
-        reserved = 0
-
-        def room(size: int) -> None:
-            nonlocal reserved
-            self._limit.take(size, path)
-            reserved = size
-
-        try:
-            staged = self._stager.stage(path, room)
-        except BaseException:
-            if reserved:
-                self._limit.give(reserved)
-            raise
-        staged.reserved = reserved
-        return staged
-
-    def discard_staged(self, staged: Staged) -> None:
-        """Forget what was staged and not accepted."""
-        path, staged.path = staged.path, ""
-        amount, staged.reserved = staged.reserved, 0
-        if path:
-            files.gone(path)
-        self._limit.give(amount)
+            raise PoolClosedError(f"{source} was offered after close had begun; it was not accepted")
 
     def accept(
         self,
@@ -199,8 +156,7 @@ class Spool:
         refused = True
         try:
             with log.lock:
-                if self._sealed:
-                    raise PoolClosedError(f"{staged.source} was offered after close had begun; it was not accepted")
+                self._refuse_if_sealed(staged.source)
                 check()
                 entry = self._new_entry(staged, key, overwrite=overwrite, after=after)
                 refused = False  # from here on it may be accepted: only if it surely is not may the payload go
@@ -211,75 +167,68 @@ class Spool:
                 enlist(entry)
         except BaseException:
             if refused:
-                self.discard_staged(staged)
+                self._stager.discard(staged)
             raise
         if not staged.path:
-            self._limit.give(staged.reserved)  # the log has grown by it
-        self._after_accept(log, entry, staged, position)
+            self._limit.give(entry.size)  # the log has grown by it
+            staged.data = b""
+        if log.fsync:
+            log.sync(position)
+        if self._options.mode == "move":
+            remove_source(staged)
+        if staged.to_sum:
+            self._sum_later(entry)
         return entry
 
     def _new_entry(self, staged: Staged, key: str, *, overwrite: bool, after: tuple[int, ...]) -> SpoolEntry:
         return SpoolEntry(
             id=self._ids.next(),
             key=key,
-            size=staged.size,
+            size=staged.found.st_size,
             overwrite=overwrite,
             crc=staged.crc,
             path=staged.path,
             offset=0,
-            mtime_ns=staged.mtime_ns,
+            mtime_ns=staged.found.st_mtime_ns,
             after=after,
             owner=self._owned(),
         )
 
-    def _append_accept(self, log: Log, entry: SpoolEntry, staged: Staged) -> tuple[int, int]:
-        header = entry_header(entry)
+    def _append_accept(self, log: Log, entry: SpoolEntry, staged: Staged) -> Position:
         if staged.path:
-            header["file"] = os.path.basename(staged.path)
             log.need_folder_sync(os.path.dirname(staged.path))
         try:
-            return log.append(Kind.ACCEPTED, header, staged.data, staged.crc or 0, entry)
+            return log.append(Kind.ACCEPTED, entry.header(), staged.data, staged.crc or 0, entry)
         except OSError as error:
             raise SpoolError(
-                f"{staged.source} ({staged.size} bytes) could not be written to the log in {log.folder}: "
+                f"{staged.source} ({entry.size} bytes) could not be written to the log in {log.folder}: "
                 f"{error.strerror}{free_space(log.folder)}; nothing was accepted",
                 errno=error.errno,
             ) from error
 
-    def _after_accept(self, log: Log, entry: SpoolEntry, staged: Staged, position: tuple[int, int]) -> None:
-        staged.data = b""
-        if self._options.fsync:
-            log.sync(position)
-        if self._options.mode == "move":
-            remove_source(staged)
-        if staged.to_sum:
-            self._sum_later(entry)
-
     def _sum_later(self, entry: SpoolEntry) -> None:
         with self._sum_lock:
             self._to_sum.append(entry)
-            start, self._summing = not self._summing, True
-        if start:
+            running = len(self._to_sum) > 1
+        if not running:
             try:
                 self._run_job(self._sum_waiting)
             except RuntimeError:  # no thread can be started any more: the first attempt to send will sum
-                with self._sum_lock:
-                    self._to_sum.clear()
-                    self._summing = False
+                self._to_sum.clear()
 
     def _sum_waiting(self) -> None:
-        """Sum the copies that wait, one after the other."""
+        """Sum the copies that wait, one after the other; each is on the list until it is done."""
         while True:
-            with self._sum_lock:
-                if not self._to_sum:
-                    self._summing = False
-                    return
-                entry = self._to_sum.pop(0)
+            entry = self._to_sum[0]
             # Settled meanwhile, or unreadable: whoever sends it will say so.
             with contextlib.suppress(OSError, IntegrityError):
                 if entry.outcome is None and entry.crc is None:
                     with open(entry.path, "rb") as file:
                         self.bind_sum(entry, crc32c_of(file, entry.size))
+            with self._sum_lock:
+                self._to_sum.popleft()
+                if not self._to_sum:
+                    return
 
     def catch_up(self, enlist: Callable[[SpoolEntry], object]) -> None:
         """Enlist the last accepted entry again: an interrupt may have come between its accept and its enlisting."""
@@ -299,49 +248,54 @@ class Spool:
     def started(self, entry: SpoolEntry, *, kills: int) -> None:
         """Record that it is about to be sent, having killed ``kills`` workers so far."""
         entry.kills = kills
-        entry.owner.log.record(Kind.STARTED, {"id": entry.id, "kills": kills})
+        entry.owner.log.record(Kind.STARTED, id=entry.id, kills=kills)
 
     def multipart(self, entry: SpoolEntry, upload_id: str) -> None:
         """Record a multipart upload begun for it, to be aborted by whoever adopts it."""
-        entry.owner.log.record(Kind.MULTIPART, {"id": entry.id, "upload": upload_id})
+        entry.owner.log.record(Kind.MULTIPART, id=entry.id, upload=upload_id)
 
     def bind_sum(self, entry: SpoolEntry, crc: int) -> None:
         """Record the CRC32C of a payload that had none: later attempts must match it."""
         if entry.crc is None:
             entry.crc = crc
-            entry.owner.log.record(Kind.SUM, {"id": entry.id, "crc": crc})
+            entry.owner.log.record(Kind.SUM, id=entry.id, crc=crc)
 
     def answered(self) -> None:
         """Record that the destination has answered; more than once changes nothing."""
-        if self._answered:
-            return
-        self._answered = True
-        for one in self._held():
-            one.log.answered = True
-            one.log.record(Kind.ANSWERED, {})
+        if not self._answered:
+            self._answered = True
+            for one in self._held():
+                with contextlib.suppress(OSError):
+                    files.write_whole(one.answered, b"")
 
     def settle(self, entry: SpoolEntry, outcome: Outcome, *, facts: Mapping[str, object] | None = None) -> bool:
         """Record the outcome, then remove the payload and the segments that are spent.
 
         False when it could not be recorded: the entry stays spooled, and this may be called again.
         """
-        return self._settling.settle(entry, outcome, facts)
+        if entry.outcome is None and ending.settle(entry, outcome, facts):
+            self._freed(entry)
+        return entry.outcome is not None
 
     def fail(self, entry: SpoolEntry, reason: Mapping[str, object]) -> str:
         """Move it to ``failed/<id>`` of its owner and return that folder; ``""`` when it could not be kept: it stays
         spooled.
         """
-        return self._settling.fail(entry, reason)
+        waited = entry.outcome is None
+        kept_at = ending.fail(entry, reason)
+        if waited and kept_at:
+            self._freed(entry)
+        return kept_at
 
     def _freed(self, entry: SpoolEntry) -> None:
-        mine = entry.owner is self._own
-        self._limit.give(entry.size if mine and entry.large else 0)
+        if entry.owner is self._own:
+            self._limit.give(entry.size if entry.large and not entry.adopted else 0)
 
     # What others left
 
     def adopt(self) -> Adoption:
         """Take over the dead owners of this host with our destination and rank; the others are named in ``skipped``."""
-        return self._takeover.adopt(self._root, self._destination, self._rank)
+        return self._adopter.adopt_all(self._root, self._destination, self._rank)
 
     def adopt_folder(self, folder: str, *, other_host: bool = False, wait: float = 10.0) -> Adoption:
         """Take over one owner folder, whatever its destination and rank; ``skipped`` says why it was not.
@@ -349,7 +303,7 @@ class Spool:
         Waits at most ``wait`` seconds for the workers of a run that has just died. ``other_host``: take it though
         another host made it, whose locks may not be seen from here.
         """
-        return self._takeover.adopt_folder(os.path.abspath(folder), other_host=other_host, wait=wait)
+        return self._adopter.adopt(os.path.abspath(folder), other_host=other_host, wait=wait)
 
     def retake(self, failed_folder: str) -> SpoolEntry:
         """Accept a failed entry anew, under a new id, in the log of its owner, which this spool holds.
@@ -357,16 +311,19 @@ class Spool:
         ``SpoolError`` when it is not there, not whole, or of another owner. After a crash it is failed or accepted,
         never both.
         """
-        return self._takeover.retake(os.path.abspath(failed_folder), self._own)
+        path = os.path.abspath(failed_folder)
+        folder = os.path.dirname(os.path.dirname(path))
+        return self._adopter.retake(path, next((one for one in self._held() if one.folder == folder), None))
 
     # The end
 
     def seal(self) -> None:
         """From now on ``accept`` raises ``PoolClosedError``, and whoever waits for room is woken with it."""
         self._sealed = True
-        self._limit.seal()
-        if self._own is not None and self._own.log.lock.acquire(timeout=1.0):
-            self._own.log.lock.release()  # an accept that was past the flag is through
+        if self._own is not None:
+            self._limit.seal()
+            if self._own.log.lock.acquire(timeout=1.0):
+                self._own.log.lock.release()  # an accept that was past the flag is through
 
     def close(self) -> str | None:
         """Let go of every owner folder, removing those in which nothing is left; the first that is left, or
@@ -376,21 +333,20 @@ class Spool:
             return self.folder or None  # a forked child: the folder is its parent's
         self.seal()
         left: list[str] = []
-        owners = self._held()
-        self._takeover.owners.clear()
-        for one in owners:
-            if adoption.is_empty(one):
+        for one in self._held():
+            if is_empty(one):
                 one.end()
             else:
                 left.append(one.folder)
                 one.abandon()
+        self._adopter.owners.clear()
         return left[0] if left else None
 
     def abandon(self) -> None:
         """For tests: let go of everything as the death of the process would."""
         for one in self._held():
             one.abandon()
-        self._takeover.owners.clear()
+        self._adopter.owners.clear()
 
     def _owned(self) -> Owner:
         if self._own is None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rud._clock import SystemClock
-from rud._spool import adoption, failed, files, home, owner
-from rud._spool.entry import Outcome
-from rud._spool.ids import Ids
+from rud._spool import ending, failed, files, home, owner
+from rud._spool.adoption import Adopter, is_empty
+from rud._spool.entry import Ids, Outcome
 from rud._spool.owner import NotTakenError, Owner
-from rud._spool.replay import State
-from rud._spool.settling import Settling
+from rud._spool.replay import State, read_log
 from rud.errors import SpoolError
 
 
@@ -60,50 +58,36 @@ def _status(folder: str) -> OwnerStatus:
     state = State()
     try:
         facts = owner.read_facts(folder)
-        _, state, damage = adoption.read(_unlocked(folder, facts))
+        state = read_log(Owner(folder))
     except (NotTakenError, OSError) as error:
-        damage.append(f"{folder}: {error}")
-    waiting = list(state.pending.values())
+        damage = [f"{folder}: {error}"]
     return OwnerStatus(
         folder=folder,
         host=str(facts.get("host", "")),
         pid=int(facts.get("pid", 0)),
-        alive=_is_alive(folder),
+        alive=owner.is_alive(folder),
         rank=int(facts.get("rank", 0)),
         created=int(facts.get("created", 0)),
         destination=facts.get("destination", {}),
-        spooled=len(waiting),
-        spooled_bytes=sum(entry.size for entry in waiting),
+        spooled=len(state.pending),
+        spooled_bytes=sum(entry.size for entry in state.pending.values()),
         failed=tuple(
             _failed_upload(os.path.join(folder, "failed", name)) for name in failed.kept(folder) if name[0] != "."
         ),
-        damage=tuple(damage),
+        damage=(*damage, *state.damage),
     )
 
 
-def _is_alive(folder: str) -> bool:
-    try:
-        return owner.is_alive(folder)
-    except PermissionError:
-        return True  # unknown: nobody is to take it for dead
-
-
-def _unlocked(folder: str, facts: Mapping[str, Any]) -> Owner:
-    return Owner(folder, facts, -1, -1)
-
-
 def _failed_upload(folder: str) -> FailedUpload:
-    facts, reason = _read_json(os.path.join(folder, "entry.json")), _read_json(os.path.join(folder, "reason.json"))
+    facts, reason = _read(os.path.join(folder, "entry.json")), _read(os.path.join(folder, "reason.json"))
     return FailedUpload(folder, int(facts.get("id", 0)), str(facts.get("key", "")), reason)
 
 
-def _read_json(path: str) -> dict[str, Any]:
+def _read(path: str) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
-            value = json.load(file)
+        return files.read_json(path)
     except (OSError, ValueError):
         return {}
-    return value if isinstance(value, dict) else {}
 
 
 def discard(owner_folder: str, ids: Collection[int] | None) -> int:
@@ -114,30 +98,18 @@ def discard(owner_folder: str, ids: Collection[int] | None) -> int:
     """
     folder = os.path.abspath(owner_folder)
     try:
-        taken = owner.take(folder)
+        taken = Owner(folder).be_taken()
     except NotTakenError as error:
         raise SpoolError(f"{folder} was left as it is: {error}") from error
     try:
-        settling = Settling(lambda _: None, fsync=False)
-        found = adoption.recover(taken, segment_bytes=1 << 20, fsync=False, ids=Ids(SystemClock()), settling=settling)
-        count = _discard_spooled(found, ids, settling) + _discard_failed(folder, ids)
-        if ids is None or adoption.is_empty(taken):
+        found = Adopter(Ids(SystemClock()), segment_bytes=1 << 20, fsync=False).recover(taken)
+        given_up = [entry for entry in found.entries if ids is None or entry.id in ids]
+        ending.settle_all(given_up, Outcome.CANCELLED)
+        failures = [name for name in failed.kept(folder) if ids is None or failed.id_of(name) in ids]
+        for name in failures:
+            files.remove_tree(os.path.join(folder, "failed", name))
+        if ids is None or is_empty(taken):
             taken.end()
     finally:
         taken.abandon()
-    return count
-
-
-def _discard_spooled(found: adoption.Adoption, ids: Collection[int] | None, settling: Settling) -> int:
-    given_up = [entry for entry in found.entries if ids is None or entry.id in ids]
-    settling.settle_all(given_up, Outcome.CANCELLED)
-    return len(given_up)
-
-
-def _discard_failed(folder: str, ids: Collection[int] | None) -> int:
-    count = 0
-    for name in failed.kept(folder):
-        if ids is None or failed.id_of(name) in ids:
-            files.remove_tree(os.path.join(folder, "failed", name))
-            count += 1
-    return count
+    return len(given_up) + len(failures)

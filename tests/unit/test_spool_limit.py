@@ -26,7 +26,7 @@ def test_over_the_limit_an_upload_is_refused_with_the_sizes(tmp_path: Path, larg
     assert spool.settle(entries[0], Outcome.STORED)
     accept(spool, large)
 
-    assert spool.bytes_staged < 1_000_000
+    assert spool._limit.used < 1_000_000
     spool.abandon()
 
 
@@ -51,7 +51,7 @@ def test_over_the_limit_an_upload_waits(tmp_path: Path, size: int) -> None:
     thread.start()
     while len(done) < 2_500_000 // size:
         assert more.acquire(timeout=30)
-        if spool.bytes_staged + size > 900_000 or not thread.is_alive() or len(waiting) > 0:
+        if spool._limit.used + size > 900_000 or not thread.is_alive() or len(waiting) > 0:
             entry = waiting.pop(0)
             assert spool.settle(entry, Outcome.STORED)
             done.append(entry)
@@ -69,13 +69,13 @@ def test_what_can_never_fit_is_refused_though_it_may_wait(tmp_path: Path, large:
     assert spool.close() is None
 
 
-def test_sealing_wakes_who_waits(tmp_path: Path, large: Path) -> None:
+def test_sealing_wakes_who_waits(tmp_path: Path, large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An upload that waits for room when the spool is sealed raises ``PoolClosedError``."""
     spool = open_spool(tmp_path / "st", max_bytes=500_000, when_full="block")
     accept(spool, large)
     raised: list[RudError] = []
     asked = threading.Event()
-    spool._limit._make_room = asked.set
+    monkeypatch.setattr(spool._limit._log, "spare", asked.set)
 
     def upload() -> None:
         try:

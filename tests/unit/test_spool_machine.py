@@ -21,7 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from rud import _faultpoints
 from rud._spool import Outcome, Spool, SpoolEntry, SpoolOptions, files, scan
-from rud._spool import segments as segment_files
+from rud._spool import log as segment_log
 from rud.errors import SpoolError
 
 NO_ROOM = 28
@@ -82,13 +82,13 @@ class World:
         self.crash_after = 0
         self._real_write = files.write_at
         files.write_at = self._write_at
-        self._real_reserve = segment_files.RESERVE
-        segment_files.RESERVE = 512
+        self._real_reserve = segment_log.RESERVE
+        segment_log.RESERVE = 512
         self.spool = self.new_spool()
 
     def close(self) -> None:
         files.write_at = self._real_write
-        segment_files.RESERVE = self._real_reserve
+        segment_log.RESERVE = self._real_reserve
         _faultpoints.active = None
         self.spool.abandon()
         shutil.rmtree(self.top)
@@ -99,18 +99,17 @@ class World:
 
     # The disk
 
-    def _write_at(self, descriptor: int, parts: Any, offset: int) -> None:
-        data = b"".join(parts)
+    def _write_at(self, descriptor: int, data: bytes, offset: int) -> None:
         if self.tear is not None:
-            self._real_write(descriptor, [data[: self.tear % len(data)]], offset)
+            self._real_write(descriptor, data[: self.tear % len(data)], offset)
             self.tear = None
             self._die()
         if self.room is not None and len(data) > self.room:
-            self._real_write(descriptor, [data[: self.room]], offset)
+            self._real_write(descriptor, data[: self.room], offset)
             raise OSError(NO_ROOM, os.strerror(NO_ROOM))
         if self.room is not None:
             self.room -= len(data)
-        self._real_write(descriptor, parts, offset)
+        self._real_write(descriptor, data, offset)
 
     def _die(self) -> None:
         _faultpoints.active = None

@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch:
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(owner, "_guard", refuse)
+    monkeypatch.setattr(owner.Owner, "_guard", refuse)
     with pytest.raises(ConfigurationError, match="cannot be written: Permission denied"):
         open_spool(tmp_path / "new" / "st")
 

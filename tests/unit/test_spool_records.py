@@ -12,14 +12,14 @@ from rud._spool import records
 from rud._spool.records import SEGMENT_START, Kind, SegmentHeader, encode_header, encode_record, scan
 from tests.support.spools import accept, open_spool, payload_of, write
 
-HEADER = SegmentHeader(nonce=77, floor=5, previous_end=0, answered=False)
+HEADER = SegmentHeader(nonce=77, floor=5, previous_end=0)
 
 
 def segment(payloads: list[bytes], header: SegmentHeader = HEADER) -> bytes:
     data = header.encode()
     for number, payload in enumerate(payloads):
         encoded = encode_header({"id": number})
-        data += b"".join(encode_record((header.nonce, len(data)), Kind.ACCEPTED, encoded, payload, 9))
+        data += encode_record((header.nonce, len(data)), Kind.ACCEPTED, encoded, payload, 9)
     return data
 
 

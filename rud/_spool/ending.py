@@ -1,0 +1,69 @@
+"""The end of an entry: the outcome is recorded first, then the payload goes, then the segments that are spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rud import _faultpoints
+from rud._spool import failed, files
+from rud._spool.entry import Outcome, SpoolEntry
+from rud._spool.records import Kind
+
+
+def settle(entry: SpoolEntry, outcome: Outcome, facts: Mapping[str, object] | None = None) -> bool:
+    """False when the outcome could not be recorded: the entry is still spooled. An ended entry stays as it ended."""
+    if entry.outcome is None and _record(entry, outcome, facts):
+        _remove(entry)
+    return entry.outcome is not None
+
+
+def settle_all(entries: Sequence[SpoolEntry], outcome: Outcome, by: Mapping[int, int] | None = None) -> None:
+    """The same outcome for many of one owner, with one sync. ``by``: what has taken the place of each."""
+    if not entries:
+        return
+    log = entries[0].owner.log
+    try:
+        with log.lock:
+            position = log.position
+            for entry in entries:
+                more = {"by": by[entry.id]} if by else {}
+                position = log.append(Kind.OUTCOME, {"id": entry.id, "outcome": outcome.value, **more})
+        if log.fsync:
+            log.sync(position)
+    except OSError:
+        return
+    for entry in entries:
+        entry.outcome = outcome
+        _remove(entry)
+
+
+def fail(entry: SpoolEntry, reason: Mapping[str, object]) -> str:
+    """Take a failed entry out of the log, to ``failed/<id>``; ``""`` when it could not be kept and stays spooled."""
+    if entry.outcome is not None:
+        return failed.folder_of(entry) if entry.outcome is Outcome.FAILED else ""
+    try:
+        failed.write_hidden(entry, reason)
+    except OSError:
+        return ""
+    _faultpoints.hit("failed.written")
+    if not _record(entry, Outcome.FAILED):
+        files.remove_tree(failed.folder_of(entry, hidden=True))
+        return ""
+    _faultpoints.hit("failed.recorded")
+    kept_at = failed.show(entry)
+    _remove(entry)
+    return kept_at
+
+
+def _record(entry: SpoolEntry, outcome: Outcome, facts: Mapping[str, object] | None = None) -> bool:
+    recorded = entry.owner.log.record(Kind.OUTCOME, **(facts or {}), id=entry.id, outcome=outcome.value)
+    if recorded:
+        entry.outcome = outcome
+        _faultpoints.hit("settle.recorded")
+    return recorded
+
+
+def _remove(entry: SpoolEntry) -> None:
+    if entry.large:
+        files.gone(entry.path)
+    entry.owner.log.release(entry)
