@@ -152,10 +152,10 @@ class Program:
 
     def end(self) -> None:
         """Whatever is left of it ends now."""
-        if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
-            self.process.wait(PATIENCE)
+        # Also when it has ended itself: a forked child of it may live on, and hold our pipes.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
         for stream in (self.process.stdout, self.process.stderr):
             if stream is not None:
