@@ -34,7 +34,7 @@ class Job:
     look: bool = False
     """Look at what is there before sending: an earlier attempt may have stored it, or a later upload of ours."""
     force: bool = False
-    """Send even over an object that is newer than the accept and not ours."""
+    """Send even over an object that is newer than the accept and not ours, or that may not be looked at."""
     aborts: tuple[str, ...] = ()
     """Multipart uploads that died with an earlier attempt."""
 

@@ -93,7 +93,8 @@ class Settling:
             durable=self.durable,
             accepted_ns=entry.id,
             look=entry.adopted or transfer.attempts > 0,
-            force=self.force,
+            # Only what an earlier run has left may be too old to be sent: nobody waited with this one.
+            force=self.force or not entry.adopted,
             aborts=entry.multiparts,
         )
 

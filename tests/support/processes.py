@@ -117,6 +117,7 @@ class Program:
             text=True,
         )
         self.pid = self.process.pid
+        self._said = b""
         self._errors: list[str] = []
         self._reader = threading.Thread(target=self._read_errors, daemon=True)
         self._reader.start()
@@ -128,10 +129,18 @@ class Program:
 
     def expect(self, word: str) -> str:
         """The next line it says, which begins with ``word``; what follows that."""
+        # Read here, not by the file object: what it holds in a buffer of its own, select does not see.
         assert self.process.stdout is not None
-        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
-            raise AssertionError(f"the program did not say {word!r} in {PATIENCE} s; on stderr:\n{self.errors()}")
-        line = self.process.stdout.readline()
+        while b"\n" not in self._said:
+            ready = select.select([self.process.stdout], [], [], PATIENCE)[0]
+            more = os.read(self.process.stdout.fileno(), 4096) if ready else b""
+            if not ready:
+                raise AssertionError(f"the program did not say {word!r} in {PATIENCE} s; on stderr:\n{self.errors()}")
+            if not more:
+                break
+            self._said += more
+        said, _, self._said = self._said.partition(b"\n")
+        line = said.decode()
         assert line.startswith(word), f"{word!r} was expected, {line!r} came; on stderr:\n{self.errors(2.0)}"
         return line.removeprefix(word).strip()
 

@@ -8,15 +8,17 @@ from dataclasses import replace
 from rud_fakes import MemoryBackend
 
 from rud.errors import AccessDeniedError, ObjectStoreTransientError, ThrottledError
-from rud.store import Capabilities, OnMultipart, PutMode, PutResult, Source
+from rud.store import Capabilities, ObjectMeta, OnMultipart, PutMode, PutResult, Source
 
 
 class Script:
-    """What happens next in a bucket. ``puts``: one word a put, ``"ok"`` when it is empty; ``out``: nothing answers."""
+    """What happens next in a bucket. ``puts``: one word a put, ``"ok"`` when it is empty; ``out``: nothing answers;
+    ``unreadable``: the credentials may not look."""
 
     def __init__(self) -> None:
         self.puts: deque[str] = deque()
         self.out = False
+        self.unreadable = False
         self.journal: list[tuple[str, str]] = []
         """(key, entry id) of every put that became visible, in order."""
         self.denied: set[str] = set()
@@ -37,6 +39,11 @@ class ScriptedStore(MemoryBackend):
         self._script.probes += 1
         if self._script.out:
             raise ObjectStoreTransientError.during("probe", "", "no answer")
+
+    def head(self, key: str) -> ObjectMeta:
+        if self._script.unreadable:
+            raise AccessDeniedError.during("head", key, "403")
+        return super().head(key)
 
     def put(
         self,

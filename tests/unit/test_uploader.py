@@ -306,6 +306,15 @@ def test_a_failure_that_was_overcome_is_never_raised(build: Build, source: Path,
     assert uploader.counts().stored == 1
 
 
+def test_credentials_that_may_only_write_retry_all_the_same(build: Build, source: Path, script: Script) -> None:
+    """A look before the second attempt that is refused keeps nothing from being sent."""
+    script.puts.append("transient")
+    script.unreadable = True
+    upload = build().upload(source, "k")
+
+    assert upload.result() == upload.uri
+
+
 def test_each_failure_is_reported_once_with_its_facts(build: Build, source: Path, script: Script) -> None:
     """I16: key, rank, attempts, URI and where it is kept; the further ones are notes of the first."""
     script.puts.extend(["denied", "denied"])
