@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,37 +48,39 @@ class Adopter:
 
     def adopt_all(self, root: str, destination: Mapping[str, str], rank: int) -> Adoption:
         """The dead owners in a spool root that are of this host, ``destination`` and ``rank``."""
+
+        def why_not(facts: Mapping[str, Any]) -> str:
+            if (why := _why_not_here(facts)) or (facts.get("rank") == rank and facts.get("destination") == destination):
+                return why
+            other = facts.get("destination") != destination
+            return "it is for another destination" if other else f"it is of rank {facts.get('rank')}"
+
         result = Adoption()
         for name in files.names_in(root):
             folder = os.path.join(root, name)
-            if not name.startswith(".") and os.path.isdir(folder) and not owner.is_alive(folder):
-                result.add(self._adopt_if_ours(folder, destination, rank))
+            if name.startswith(".") or not os.path.isdir(folder) or owner.is_alive(folder):
+                continue
+            found = self.adopt(folder, why_not)
+            if not found.skipped or os.path.isdir(folder):
+                result.add(found)
         result.entries.sort(key=lambda entry: entry.id)
         return result
 
-    def _adopt_if_ours(self, folder: str, destination: Mapping[str, str], rank: int) -> Adoption:
+    def adopt(self, folder: str, why_not: Callable[[Mapping[str, Any]], str], wait: float = 0.0) -> Adoption:
+        """One owner folder, unless ``why_not`` finds in its facts why it is not to be taken."""
         try:
-            facts = owner.read_facts(folder)
-            why = _why_not_here(facts)
-            if not why and facts.get("destination") != destination:
-                why = "it is for another destination"
-            elif not why and facts.get("rank") != rank:
-                why = f"it is of rank {facts.get('rank')}"
-            return _skipped(folder, why) if why else self._take(folder)
-        except NotTakenError as error:
-            return _skipped(folder, str(error)) if os.path.isdir(folder) else Adoption()
-
-    def adopt(self, folder: str, *, other_host: bool, wait: float) -> Adoption:
-        """One owner folder, whatever its destination and rank."""
-        try:
-            why = "" if other_host else _why_not_here(owner.read_facts(folder))
-            if why:
-                return _skipped(folder, why)
-            if not owner.is_alive(folder):
+            if why := why_not(owner.read_facts(folder)):
+                raise NotTakenError(why)
+            if wait and not owner.is_alive(folder):
                 owner.wait_for_workers(folder, wait)
             return self._take(folder)
         except NotTakenError as error:
-            return _skipped(folder, str(error))
+            line = f"{folder} was left as it is: {error}; to upload it: rud resume {folder}"
+            return Adoption(skipped=[line])
+
+    def adopt_folder(self, folder: str, *, other_host: bool, wait: float) -> Adoption:
+        """One owner folder, whatever its destination and rank."""
+        return self.adopt(folder, (lambda _: "") if other_host else _why_not_here, wait)
 
     def _take(self, folder: str) -> Adoption:
         taken = Owner(folder).be_taken()
@@ -102,8 +104,9 @@ class Adopter:
         taken.log = Log(taken.folder, self.ids, segment_bytes=self.segment_bytes, fsync=self.fsync, state=state)
         failed.finish(taken.folder, state)
         overtaken = [entry for one in state.successors if (entry := state.pending.get(one)) is not None]
-        ending.settle_all(overtaken, Outcome.SUPERSEDED, by=state.successors)
-        state.ended.update((entry.id, Outcome.SUPERSEDED) for entry in overtaken)
+        for entry in overtaken:
+            ending.settle(entry, Outcome.SUPERSEDED, {"by": state.successors[entry.id]})
+            state.ended[entry.id] = Outcome.SUPERSEDED
         broken = _set_aside_broken(state) + _hold_to_dependencies(state)
         entries = [entry for entry in state.pending.values() if entry.outcome is None]
         swept = _sweep(taken, {entry.path for entry in entries})
@@ -114,24 +117,13 @@ class Adopter:
         if holder is None:
             raise SpoolError(f"{failed_folder} is not in a folder that was taken over")
         facts, payload = _whole(failed_folder)
-        entry = SpoolEntry(
-            id=(one := self.ids.next()),
-            key=facts["key"],
-            size=facts["size"],
-            overwrite=facts["overwrite"],
-            crc=facts["crc"],
-            path=os.path.join(holder.big, str(one)),
-            offset=0,
-            mtime_ns=facts["mtime_ns"],
-            after=(),
-            owner=holder,
-            adopted=True,
-        )
+        one = self.ids.next()
+        header = {**facts, "id": one, "after": (), "file": str(one), "retakes": facts["id"]}
+        entry = SpoolEntry.from_header(header, holder, 0)
         try:
             failed.place(payload, entry.path)
             with holder.log.lock:
                 holder.log.need_folder_sync(holder.big)
-                header = {**entry.header(), "retakes": facts["id"]}
                 position = holder.log.append(Kind.ACCEPTED, header, entry=entry)
         except OSError as error:
             files.gone(entry.path)
@@ -158,10 +150,6 @@ def _why_not_here(facts: Mapping[str, Any]) -> str:
     if facts.get("host") == owner.host_name():
         return ""
     return f"it is of host {facts.get('host')} (add --other-host if that host is gone)"
-
-
-def _skipped(folder: str, why: str) -> Adoption:
-    return Adoption(skipped=[f"{folder} was left as it is: {why}; to upload it: rud resume {folder}"])
 
 
 def _fail(entry: SpoolEntry, state: State, reason: Mapping[str, object]) -> str:
@@ -244,12 +232,11 @@ def _whole(folder: str) -> tuple[dict[str, Any], str]:
     try:
         facts = files.read_json(os.path.join(folder, "entry.json"))
         size = os.stat(payload).st_size
+        if size != facts["size"]:
+            raise ValueError(f"its payload has {size} of {facts['size']} bytes")
         with open(payload, "rb") as file:
-            crc = crc32c_of(file, size) if facts["crc"] is not None else None
+            if facts["crc"] is not None and facts["crc"] != crc32c_of(file, size):
+                raise ValueError("its payload has another CRC32C than was accepted")
     except (OSError, ValueError, IntegrityError) as error:
         raise SpoolError(f"{folder} cannot be taken up again: {error}") from error
-    if size != facts["size"]:
-        raise SpoolError(f"{folder} cannot be taken up again: its payload has {size} of {facts['size']} bytes")
-    if crc != facts["crc"]:
-        raise SpoolError(f"{folder} cannot be taken up again: its payload has another CRC32C than was accepted")
     return facts, payload

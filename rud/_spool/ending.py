@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from rud import _faultpoints
 from rud._spool import failed, files
@@ -15,26 +15,6 @@ def settle(entry: SpoolEntry, outcome: Outcome, facts: Mapping[str, object] | No
     if entry.outcome is None and _record(entry, outcome, facts):
         _remove(entry)
     return entry.outcome is not None
-
-
-def settle_all(entries: Sequence[SpoolEntry], outcome: Outcome, by: Mapping[int, int] | None = None) -> None:
-    """The same outcome for many of one owner, with one sync. ``by``: what has taken the place of each."""
-    if not entries:
-        return
-    log = entries[0].owner.log
-    try:
-        with log.lock:
-            position = log.position
-            for entry in entries:
-                more = {"by": by[entry.id]} if by else {}
-                position = log.append(Kind.OUTCOME, {"id": entry.id, "outcome": outcome.value, **more})
-        if log.fsync:
-            log.sync(position)
-    except OSError:
-        return
-    for entry in entries:
-        entry.outcome = outcome
-        _remove(entry)
 
 
 def fail(entry: SpoolEntry, reason: Mapping[str, object]) -> str:
@@ -67,3 +47,5 @@ def _remove(entry: SpoolEntry) -> None:
     if entry.large:
         files.gone(entry.path)
     entry.owner.log.release(entry)
+    if entry.owner.limit is not None:
+        entry.owner.limit.give(entry.size if entry.large and not entry.adopted else 0)

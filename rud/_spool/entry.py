@@ -5,8 +5,9 @@ from __future__ import annotations
 import enum
 import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rud._clock import Clock
 
@@ -62,15 +63,29 @@ class SpoolEntry:
         return self.offset == 0
 
     def header(self) -> dict[str, object]:
-        """What its ``accepted`` record says of it; asked before the place of a small payload is known."""
+        """What its ``accepted`` record says of it; the sum and the place of a small payload follow from the record."""
         header: dict[str, object] = {
             "id": self.id, "key": self.key, "size": self.size, "overwrite": self.overwrite, "mtime": self.mtime_ns,
         }  # fmt: skip
         if self.after:
             header["after"] = self.after
-        if self.path:
+        if self.path and self.large:
             header |= {"file": os.path.basename(self.path), "crc": self.crc}
         return header
+
+    @classmethod
+    def from_header(
+        cls, header: Mapping[str, Any], owner: Owner, segment: int, small: tuple[int, str, int] = (0, "", 0)
+    ) -> SpoolEntry:
+        """An adopted entry; ``small`` gives sum, path and offset of its payload when that is no file of its own."""
+        name = header.get("file")
+        crc, path, offset = small
+        if name:
+            crc, path, offset = header["crc"], os.path.join(owner.big, name), 0
+        return cls(
+            header["id"], header["key"], header["size"], header["overwrite"], crc, path, offset, header["mtime"],
+            tuple(header.get("after", ())), owner, segment, adopted=True,
+        )  # fmt: skip
 
 
 class Ids:

@@ -12,8 +12,6 @@ from rud._spool import files
 from rud._spool.entry import Outcome, SpoolEntry
 from rud._spool.replay import State
 
-_FACTS = ("id", "key", "size", "overwrite", "crc", "mtime_ns", "after")
-
 
 def folder_of(entry: SpoolEntry, *, hidden: bool = False) -> str:
     return os.path.join(entry.owner.failed, "." * hidden + entry.wire_id)
@@ -37,7 +35,7 @@ def write_hidden(entry: SpoolEntry, reason: Mapping[str, object]) -> None:
     files.remove_tree(hidden)
     os.mkdir(hidden, 0o700)
     try:
-        files.write_json(os.path.join(hidden, "entry.json"), {name: getattr(entry, name) for name in _FACTS}, sync=sync)
+        files.write_json(os.path.join(hidden, "entry.json"), {**entry.header(), "crc": entry.crc}, sync=sync)
         files.write_json(os.path.join(hidden, "reason.json"), reason, sync=sync)
         payload = os.path.join(hidden, "payload")
         if not entry.large:

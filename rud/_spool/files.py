@@ -28,10 +28,7 @@ def cut(descriptor: int, end: int) -> None:
 
 def sync_data(descriptor: int) -> None:
     """The data of a file, and what is needed to read it, to the disk."""
-    if hasattr(os, "fdatasync"):
-        os.fdatasync(descriptor)
-    else:
-        os.fsync(descriptor)
+    getattr(os, "fdatasync", os.fsync)(descriptor)
 
 
 def sync_path(path: str) -> None:

@@ -215,7 +215,6 @@ class Log:
             files.write_at(descriptor, SegmentHeader(nonce, self._ids.greatest, previous_end).encode(), 0)
         except BaseException:
             os.close(descriptor)
-            files.gone(path)
             raise
         return Segment(number, segment_path(self.folder, number), nonce, descriptor)
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from rud._spool import files
+from rud._spool.limit import Limit
 from rud._spool.log import Log
 
 _HELD = frozenset({errno.EACCES, errno.EAGAIN})
@@ -62,6 +63,8 @@ class Owner:
     """
 
     log: Log
+    limit: Limit | None = None
+    """Of the owner that takes new uploads."""
 
     def __init__(self, folder: str, facts: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
@@ -70,9 +73,6 @@ class Owner:
         self.failed = os.path.join(folder, "failed")
         self.answered = os.path.join(folder, "answered")
         self._descriptors: list[int] = []
-
-    def __repr__(self) -> str:
-        return f"<Owner {self.folder}>"
 
     def abandon(self) -> None:
         """Let go of everything as death would: nothing is written or removed."""

@@ -15,12 +15,12 @@ import google_crc32c
 from rud import _faultpoints
 from rud._spool import files
 from rud._spool.limit import Limit
+from rud._spool.options import SpoolOptions
 from rud.errors import SpoolError
 
 _FICLONE = 0x40049409
 _AT_ONCE = 1 << 30
 _LOOP_CHUNK = 1 << 20
-MODES = ("auto", "reflink", "link", "move", "copy")
 _log = logging.getLogger("rud")
 
 
@@ -41,12 +41,10 @@ class Staged:
 class Stager:
     """Stages files, the large ones in ``folder``; each takes its room of ``limit`` before a byte is written."""
 
-    def __init__(self, mode: str, inline_limit: int, folder: str, limit: Limit, *, sync: bool) -> None:
-        self._mode = mode
-        self._inline_limit = inline_limit
+    def __init__(self, options: SpoolOptions, folder: str, limit: Limit) -> None:
+        self._options = options
         self._folder = folder
         self._limit = limit
-        self._sync = sync
         self._names = itertools.count(1)
         self._told = False
 
@@ -62,7 +60,7 @@ class Stager:
             staged = Staged(source, found)
             self._limit.take(found.st_size, source)
             try:
-                if found.st_size <= self._inline_limit:
+                if found.st_size <= self._options.inline_limit:
                     staged.data = _read_all(descriptor, found.st_size)
                     staged.crc = google_crc32c.extend(0, staged.data)
                     _check_unchanged(descriptor, staged)
@@ -85,7 +83,7 @@ class Stager:
         _faultpoints.hit("payload.copy.before")
         staged.path = os.path.join(self._folder, str(next(self._names)))
         try:
-            if self._mode not in {"link", "move"} or not self._link(staged):
+            if self._options.mode not in {"link", "move"} or not self._link(staged):
                 self._copy(source, staged)
             _check_unchanged(source, staged)
         except SpoolError:
@@ -103,7 +101,7 @@ class Stager:
         try:
             os.link(os.path.realpath(source), staged.path)
         except OSError as error:
-            if self._mode == "move":
+            if self._options.mode == "move":
                 return False
             raise SpoolError(
                 f"{source} (file system at {_mount(source)}) cannot be linked into {folder} (file system at "
@@ -113,7 +111,7 @@ class Stager:
             ) from error
         if not os.path.samestat(os.stat(staged.path), staged.found):
             raise _changed(staged)
-        if self._sync:
+        if self._options.fsync:
             files.sync_path(staged.path)
         return True
 
@@ -121,11 +119,11 @@ class Stager:
         size, mtime = staged.found.st_size, staged.found.st_mtime_ns
         descriptor = os.open(staged.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            if self._mode not in {"auto", "reflink"} or not self._reflink(source, descriptor):
+            if self._options.mode not in {"auto", "reflink"} or not self._reflink(source, descriptor):
                 copy_bytes(source, descriptor, size)
             # The copy carries the source's time: until it is summed, size and time stand for its bytes.
             os.utime(descriptor, ns=(mtime, mtime))
-            if self._sync:
+            if self._options.fsync:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -137,7 +135,7 @@ class Stager:
             fcntl.ioctl(target, _FICLONE, source)
         except OSError as error:
             shared = False
-            if self._mode == "reflink":
+            if self._options.mode == "reflink":
                 raise SpoolError(
                     f"the file system of {self._folder} cannot share the blocks of the file ({error.strerror}); "
                     "use the staging mode 'auto' or 'copy'",

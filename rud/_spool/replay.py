@@ -108,26 +108,14 @@ def read_log(owner: Owner) -> State:
 
 def _accepted(record: Record, path: str, number: int, owner: Owner, state: State) -> None:
     header = record.header
-    one, name = header["id"], header.get("file")
+    one = header["id"]
     state.keys[one] = header["key"]
     state.greatest = max(state.greatest, one)
     if "retakes" in header:
         state.retaken[header["retakes"]] = one
     if one not in state.ended:
-        state.pending[one] = SpoolEntry(
-            id=one,
-            key=header["key"],
-            size=header["size"],
-            overwrite=header["overwrite"],
-            crc=header["crc"] if name else record.payload_crc,
-            path=os.path.join(owner.big, name) if name else path,
-            offset=0 if name else record.payload_at,
-            mtime_ns=header["mtime"],
-            after=tuple(header.get("after", ())),
-            owner=owner,
-            segment=number,
-            adopted=True,
-        )
+        small = record.payload_crc, path, record.payload_at
+        state.pending[one] = SpoolEntry.from_header(header, owner, number, small)
 
 
 def _apply(record: Record, number: int, state: State) -> None:

@@ -69,8 +69,8 @@ class Spool:
         self._own: Owner | None = None
         if own:
             self._own = self._new_owner(clock.time_ns())
-            self._limit = Limit(self._own.log, options.max_bytes, block=options.when_full == "block")
-            self._stager = Stager(options.mode, options.inline_limit, self._own.big, self._limit, sync=options.fsync)
+            self._limit = self._own.limit = Limit(self._own.log, options.max_bytes, block=options.when_full == "block")
+            self._stager = Stager(options, self._own.big, self._limit)
 
     @classmethod
     def for_resume(
@@ -152,13 +152,17 @@ class Spool:
         then nothing was accepted and the payload is gone. ``SpoolError`` of a failed sync comes after ``enlist``:
         the caller cancels the entry.
         """
-        log = self._owned().log
+        own = self._owned()
+        log = own.log
         refused = True
         try:
             with log.lock:
                 self._refuse_if_sealed(staged.source)
                 check()
-                entry = self._new_entry(staged, key, overwrite=overwrite, after=after)
+                entry = SpoolEntry(
+                    self._ids.next(), key, staged.found.st_size, overwrite, staged.crc, staged.path, 0,
+                    staged.found.st_mtime_ns, after, own,
+                )  # fmt: skip
                 refused = False  # from here on it may be accepted: only if it surely is not may the payload go
                 try:
                     position = self._append_accept(log, entry, staged)
@@ -177,22 +181,10 @@ class Spool:
         if self._options.mode == "move":
             remove_source(staged)
         if staged.to_sum:
-            self._sum_later(entry)
+            self._to_sum.append(entry)
+            with contextlib.suppress(RuntimeError):  # no thread can be started any more: who sends it will sum it
+                self._run_job(self._sum_waiting)
         return entry
-
-    def _new_entry(self, staged: Staged, key: str, *, overwrite: bool, after: tuple[int, ...]) -> SpoolEntry:
-        return SpoolEntry(
-            id=self._ids.next(),
-            key=key,
-            size=staged.found.st_size,
-            overwrite=overwrite,
-            crc=staged.crc,
-            path=staged.path,
-            offset=0,
-            mtime_ns=staged.found.st_mtime_ns,
-            after=after,
-            owner=self._owned(),
-        )
 
     def _append_accept(self, log: Log, entry: SpoolEntry, staged: Staged) -> Position:
         if staged.path:
@@ -206,29 +198,20 @@ class Spool:
                 errno=error.errno,
             ) from error
 
-    def _sum_later(self, entry: SpoolEntry) -> None:
-        with self._sum_lock:
-            self._to_sum.append(entry)
-            running = len(self._to_sum) > 1
-        if not running:
-            try:
-                self._run_job(self._sum_waiting)
-            except RuntimeError:  # no thread can be started any more: the first attempt to send will sum
-                self._to_sum.clear()
-
     def _sum_waiting(self) -> None:
-        """Sum the copies that wait, one after the other; each is on the list until it is done."""
-        while True:
-            entry = self._to_sum[0]
-            # Settled meanwhile, or unreadable: whoever sends it will say so.
-            with contextlib.suppress(OSError, IntegrityError):
-                if entry.outcome is None and entry.crc is None:
-                    with open(entry.path, "rb") as file:
-                        self.bind_sum(entry, crc32c_of(file, entry.size))
-            with self._sum_lock:
-                self._to_sum.popleft()
-                if not self._to_sum:
-                    return
+        """Sum the copies that wait, one after the other: who comes while another is at it leaves it to that one."""
+        if not self._sum_lock.acquire(blocking=False):
+            return
+        try:
+            while self._to_sum:
+                entry = self._to_sum.popleft()
+                # Settled meanwhile, or unreadable: whoever sends it will say so.
+                with contextlib.suppress(OSError, IntegrityError):
+                    if entry.outcome is None and entry.crc is None:
+                        with open(entry.path, "rb") as file:
+                            self.bind_sum(entry, crc32c_of(file, entry.size))
+        finally:
+            self._sum_lock.release()
 
     def catch_up(self, enlist: Callable[[SpoolEntry], object]) -> None:
         """Enlist the last accepted entry again: an interrupt may have come between its accept and its enlisting."""
@@ -273,23 +256,13 @@ class Spool:
 
         False when it could not be recorded: the entry stays spooled, and this may be called again.
         """
-        if entry.outcome is None and ending.settle(entry, outcome, facts):
-            self._freed(entry)
-        return entry.outcome is not None
+        return ending.settle(entry, outcome, facts)
 
     def fail(self, entry: SpoolEntry, reason: Mapping[str, object]) -> str:
         """Move it to ``failed/<id>`` of its owner and return that folder; ``""`` when it could not be kept: it stays
         spooled.
         """
-        waited = entry.outcome is None
-        kept_at = ending.fail(entry, reason)
-        if waited and kept_at:
-            self._freed(entry)
-        return kept_at
-
-    def _freed(self, entry: SpoolEntry) -> None:
-        if entry.owner is self._own:
-            self._limit.give(entry.size if entry.large and not entry.adopted else 0)
+        return ending.fail(entry, reason)
 
     # What others left
 
@@ -303,7 +276,7 @@ class Spool:
         Waits at most ``wait`` seconds for the workers of a run that has just died. ``other_host``: take it though
         another host made it, whose locks may not be seen from here.
         """
-        return self._adopter.adopt(os.path.abspath(folder), other_host=other_host, wait=wait)
+        return self._adopter.adopt_folder(os.path.abspath(folder), other_host=other_host, wait=wait)
 
     def retake(self, failed_folder: str) -> SpoolEntry:
         """Accept a failed entry anew, under a new id, in the log of its owner, which this spool holds.

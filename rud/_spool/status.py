@@ -104,7 +104,8 @@ def discard(owner_folder: str, ids: Collection[int] | None) -> int:
     try:
         found = Adopter(Ids(SystemClock()), segment_bytes=1 << 20, fsync=False).recover(taken)
         given_up = [entry for entry in found.entries if ids is None or entry.id in ids]
-        ending.settle_all(given_up, Outcome.CANCELLED)
+        for entry in given_up:
+            ending.settle(entry, Outcome.CANCELLED)
         failures = [name for name in failed.kept(folder) if ids is None or failed.id_of(name) in ids]
         for name in failures:
             files.remove_tree(os.path.join(folder, "failed", name))

@@ -11,7 +11,7 @@ import pytest
 
 from rud import _faultpoints
 from rud._spool import Outcome, files, payload
-from rud.errors import ConfigurationError, SpoolError
+from rud.errors import SpoolError
 from tests.support.spools import accept, failing, open_spool, payload_of, write
 
 LARGE = os.urandom(400_000)
@@ -203,11 +203,3 @@ def test_a_disk_that_fills_during_a_copy_leaves_nothing(
 
     assert caught.value.errno == errno.ENOSPC
     assert spool.close() is None
-
-
-def test_a_wrong_option_is_refused_in_words(tmp_path: Path) -> None:
-    """An option that does not exist raises ``ConfigurationError`` and names what does."""
-    with pytest.raises(ConfigurationError, match="auto, reflink, link, move, copy"):
-        open_spool(tmp_path, mode="teleport")
-    with pytest.raises(ConfigurationError, match="'raise' or 'block'"):
-        open_spool(tmp_path, when_full="drop")
