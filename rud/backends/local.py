@@ -9,7 +9,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
+from urllib.parse import quote
 
 from rud._body import CHUNK
 from rud.backends._folders import (
@@ -183,11 +185,13 @@ class LocalObjectStore(Backend):
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=folder)
 
-    def uri(self, key: str) -> str:
-        from urllib.parse import quote
+    @cached_property
+    def _address(self) -> str:
+        return "file://" + quote(os.path.join(self._root, ""))
 
+    def uri(self, key: str) -> str:
         self._segments("uri", key)
-        return "file://" + quote(os.path.join(self._root, key))
+        return self._address + quote(key)
 
     def close(self) -> None:
         self._closed = True
