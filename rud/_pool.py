@@ -92,6 +92,9 @@ class WorkerPool:
 
     def start(self) -> None:
         """Begin to work."""
+        if self._runtime.threads:
+            # Now, not on the supervisor's thread: a program that ends at once could start none any more (Python 3.12).
+            self._supervisor.man_slots()
         self._runtime.begin(self._step)
 
     def refuse_unless_open(self) -> None:

@@ -314,9 +314,7 @@ class Supervisor:
 
     def _assign(self) -> None:
         now = self.clock.monotonic()
-        for slot in self.slots:
-            if slot.phase is Phase.DOWN and slot.start_at <= now:
-                self._hire(slot, now)
+        self.man_slots()
         self.settling.record()
         while (idle := self._idle()) is not None:
             with self.lock:
@@ -333,6 +331,13 @@ class Supervisor:
                 self._send(idle, transfer, now)
             else:
                 return
+
+    def man_slots(self) -> None:
+        """A new worker wherever one is missing and due."""
+        now = self.clock.monotonic()
+        for slot in self.slots:
+            if slot.phase is Phase.DOWN and slot.start_at <= now:
+                self._hire(slot, now)
 
     def _hire(self, slot: Slot, now: float) -> None:
         try:
