@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import google_crc32c
 
 from rud import _faultpoints
 from rud._body import crc32c_of
@@ -158,32 +155,13 @@ def _fail(entry: SpoolEntry, state: State, reason: Mapping[str, object]) -> str:
 
 
 def _set_aside_broken(state: State) -> list[str]:
-    broken: list[tuple[SpoolEntry, str]] = []
-    waiting = (entry for entry in state.pending.values() if entry.outcome is None)
-    for path, group in itertools.groupby(waiting, lambda entry: entry.path):
-        entries = list(group)
-        try:
-            with open(path, "rb", buffering=0) as file:
-                broken += [(entry, why) for entry in entries if (why := _what_is_wrong(entry, file.fileno()))]
-        except OSError as error:
-            broken += [(entry, f"{path} cannot be read ({error.strerror})") for entry in entries]
-    lines = []
-    for entry, why in broken:
-        kept = _fail(entry, state, {"reason": f"the accepted payload is damaged: {why}"})
-        lines.append(f"{entry.key!r}: {why}; {kept}")
+    lines: list[str] = []
+    for one, why in state.broken.items():
+        entry = state.pending.get(one)
+        if entry is not None and entry.outcome is None:
+            kept = _fail(entry, state, {"reason": f"the accepted payload is damaged: {why}"})
+            lines.append(f"{entry.key!r}: {why}; {kept}")
     return lines
-
-
-def _what_is_wrong(entry: SpoolEntry, descriptor: int) -> str:
-    """Why the payload cannot be what was accepted; a large one is summed only while it is sent."""
-    if entry.large:
-        size = os.fstat(descriptor).st_size
-        return "" if size == entry.size else f"{entry.path} has {size} bytes, {entry.size} were accepted"
-    try:
-        crc = google_crc32c.extend(0, os.pread(descriptor, entry.size, entry.offset))
-    except OSError as error:
-        return f"{entry.path} cannot be read ({error.strerror})"
-    return "" if crc == entry.crc else f"it has CRC32C {crc:08x}, but {entry.crc:08x} was accepted"
 
 
 def _hold_to_dependencies(state: State) -> list[str]:

@@ -73,6 +73,12 @@ def read_at(path: str, offset: int, length: int) -> bytes:
         return os.pread(file.fileno(), length, offset)
 
 
+def read_all(path: str) -> bytes:
+    """Read, not mapped: a disk that fails is an ``OSError`` then, not the end of the process."""
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
+
+
 def gone(path: str) -> bool:
     """Remove a file; true when it is not there (any more)."""
     try:

@@ -22,7 +22,7 @@ class SpoolOptions:
     max_bytes: int | None = None
     when_full: str = "raise"
     inline_limit: int = 256 << 10
-    segment_bytes: int = 64 << 20
+    segment_bytes: int = 16 << 20
 
     @property
     def segment_limit(self) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 import json
-import mmap
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,8 +34,6 @@ _HEADER_LIMIT = 1 << 20
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _decode = json.JSONDecoder().raw_decode
 _extend: Callable[[int, bytes], int] = google_crc32c.extend
-
-Buffer = bytes | mmap.mmap
 
 
 class Kind(enum.IntEnum):
@@ -68,7 +65,7 @@ class SegmentHeader:
         return 2 * (body + _SUM.pack(_extend(0, body)))
 
 
-def decode_segment_header(data: Buffer) -> SegmentHeader | None:
+def decode_segment_header(data: bytes) -> SegmentHeader | None:
     """The first whole copy, or ``None``."""
     for start in (0, _COPY):
         body, check = data[start : start + _SEGMENT.size], data[start + _SEGMENT.size : start + _COPY]
@@ -106,22 +103,22 @@ def _end(at: int, header_length: int, payload_length: int) -> int:
     return at + ((HEADER_AT + header_length + payload_length + 7) & ~7)
 
 
-def _decode_record(data: Buffer, at: int, size: int, nonce: int) -> Record | None:
+def _decode_record(data: bytes, at: int, size: int, nonce: int) -> Record | None:
     """The record at ``at``; ``None`` when there is none that is whole. Its payload is not looked at."""
     if at + HEADER_AT > size:
         return None
-    magic, kind, header_length, payload_length, payload_crc, check, bound = _RECORD.unpack_from(data, at)
+    magic, kind, header_length, payload_length, payload_crc, _, bound = _RECORD.unpack_from(data, at)
     end = _end(at, header_length, payload_length)
     if magic != _MAGIC or header_length > _HEADER_LIMIT or end > size:
         return None
     start = at + HEADER_AT
     header = data[start : start + header_length]
-    if check != _extend(0, data[at : at + _FIXED.size]) or bound != _extend(check, _PLACE.pack(nonce, at) + header):
+    if bound != _extend(0, data[at : at + _FIXED.size] + _PLACE.pack(nonce, at) + header):
         return None
     return Record(kind, _decode(header.decode())[0], start + header_length, payload_length, payload_crc, end)
 
 
-def _is_torn(data: Buffer, at: int, size: int) -> bool:
+def _is_torn(data: bytes, at: int, size: int) -> bool:
     """What lies from ``at`` to the end was never a whole record: its beginning, or zeros that a lost write left."""
     if at + HEADER_AT > size:
         return True
@@ -131,7 +128,7 @@ def _is_torn(data: Buffer, at: int, size: int) -> bool:
     return not any(data[at:size])
 
 
-def _next_record(data: Buffer, at: int, size: int, nonce: int) -> int | None:
+def _next_record(data: bytes, at: int, size: int, nonce: int) -> int | None:
     """Where the first whole record after ``at`` begins."""
     while (at := data.find(_MAGIC, at + 1, size)) >= 0:
         if at % 8 == 0 and _decode_record(data, at, size, nonce) is not None:
@@ -149,7 +146,7 @@ class Scan:
     damage: list[tuple[int, int]] = field(default_factory=list)
 
 
-def scan(data: Buffer, known_end: int | None = None) -> Scan:
+def scan(data: bytes, known_end: int | None = None) -> Scan:
     """Every whole record up to ``known_end``, where the next segment says it; else to the end, where a torn tail is
     no damage.
     """

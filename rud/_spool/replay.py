@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import mmap
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import google_crc32c
+
 from rud._spool import files
 from rud._spool.entry import Outcome, SpoolEntry
-from rud._spool.records import SEGMENT_START, Kind, Record, Scan, decode_segment_header, scan
+from rud._spool.records import SEGMENT_START, Kind, Record, decode_segment_header, scan
 
 if TYPE_CHECKING:
     from rud._spool.owner import Owner
@@ -32,6 +33,8 @@ class State:
     live: dict[int, int] = field(default_factory=dict)
     """For each segment how many of its entries have no outcome."""
     damage: list[str] = field(default_factory=list)
+    broken: dict[int, str] = field(default_factory=dict)
+    """Ids whose payload is not what was accepted, each with the reason in words."""
     greatest: int = 0
     end: tuple[int, int] = (0, 0)
     """The last segment, and where it ends."""
@@ -47,14 +50,6 @@ def segment_path(folder: str, number: int) -> str:
 def _segment_numbers(folder: str) -> list[int]:
     names = (name.removeprefix("log-") for name in files.names_in(folder) if name.startswith("log-"))
     return sorted(int(number) for number in names if number.isdecimal())
-
-
-def _read_segment(path: str, known_end: int | None = None) -> Scan:
-    with open(path, "rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return scan(b"", known_end)
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return scan(data, known_end)
 
 
 def _end_of_previous(path: str) -> int | None:
@@ -73,7 +68,7 @@ def greatest_id(root: str) -> int:
         folder = os.path.join(root, name)
         for number in _segment_numbers(folder)[-1:]:
             with contextlib.suppress(OSError, ValueError):
-                found = _read_segment(segment_path(folder, number))
+                found = scan(files.read_all(segment_path(folder, number)))
                 accepted = (record.header["id"] for record in found.records if record.kind == Kind.ACCEPTED)
                 greatest = max(greatest, found.header.floor if found.header else 0, *accepted)
     return greatest
@@ -85,18 +80,7 @@ def read_log(owner: Owner) -> State:
     """
     state = State()
     for number in _segment_numbers(owner.folder):
-        path = segment_path(owner.folder, number)
-        found = _read_segment(path, _end_of_previous(segment_path(owner.folder, number + 1)))
-        state.damage += [f"{path} is damaged from byte {low} to byte {high}" for low, high in found.damage]
-        state.live[number] = 0
-        state.end = number, found.end
-        if found.header is not None:
-            state.greatest = max(state.greatest, found.header.floor)
-        for record in found.records:
-            if record.kind == Kind.ACCEPTED:
-                _accepted(record, path, number, owner, state)
-            else:
-                _apply(record, number, state)
+        _read_segment(owner, number, state)
     for entry in state.pending.values():
         state.live[entry.segment] += 1
     last = max(state.end[0], state.sealed + 1)
@@ -106,16 +90,42 @@ def read_log(owner: Owner) -> State:
     return state
 
 
-def _accepted(record: Record, path: str, number: int, owner: Owner, state: State) -> None:
-    header = record.header
-    one = header["id"]
-    state.keys[one] = header["key"]
-    state.greatest = max(state.greatest, one)
-    if "retakes" in header:
-        state.retaken[header["retakes"]] = one
-    if one not in state.ended:
-        small = record.payload_crc, path, record.payload_at
-        state.pending[one] = SpoolEntry.from_header(header, owner, number, small)
+def _read_segment(owner: Owner, number: int, state: State) -> None:
+    path = segment_path(owner.folder, number)
+    data = files.read_all(path)
+    found = scan(data, _end_of_previous(segment_path(owner.folder, number + 1)))
+    state.damage += [f"{path} is damaged from byte {low} to byte {high}" for low, high in found.damage]
+    state.live[number] = 0
+    state.end = number, found.end
+    if found.header is not None:
+        state.greatest = max(state.greatest, found.header.floor)
+    for record in found.records:
+        header = record.header
+        if record.kind != Kind.ACCEPTED:
+            _apply(record, number, state)
+            continue
+        one = header["id"]
+        state.keys[one] = header["key"]
+        state.greatest = max(state.greatest, one)
+        if "retakes" in header:
+            state.retaken[header["retakes"]] = one
+        if one not in state.ended:
+            small = record.payload_crc, path, record.payload_at
+            state.pending[one] = entry = SpoolEntry.from_header(header, owner, number, small)
+            if why := _what_is_wrong(entry, data):
+                state.broken[one] = why
+
+
+def _what_is_wrong(entry: SpoolEntry, segment: bytes) -> str:
+    """Why its payload cannot be what was accepted; a large one is summed only while it is sent."""
+    if not entry.offset:
+        try:
+            size = os.stat(entry.path).st_size
+        except OSError as error:
+            return f"{entry.path} cannot be read ({error.strerror})"
+        return "" if size == entry.size else f"{entry.path} has {size} bytes, {entry.size} were accepted"
+    crc = google_crc32c.extend(0, segment[entry.offset : entry.offset + entry.size])
+    return "" if crc == entry.crc else f"it has CRC32C {crc:08x}, but {entry.crc:08x} was accepted"
 
 
 def _apply(record: Record, number: int, state: State) -> None:
