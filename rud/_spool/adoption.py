@@ -47,10 +47,11 @@ class Adopter:
         """The dead owners in a spool root that are of this host, ``destination`` and ``rank``."""
 
         def why_not(facts: Mapping[str, Any]) -> str:
-            if (why := _why_not_here(facts)) or (facts.get("rank") == rank and facts.get("destination") == destination):
+            if why := _why_not_here(facts):
                 return why
-            other = facts.get("destination") != destination
-            return "it is for another destination" if other else f"it is of rank {facts.get('rank')}"
+            if facts.get("destination") != destination:
+                return "it is for another destination"
+            return "" if facts.get("rank") == rank else f"it is of rank {facts.get('rank')}"
 
         result = Adoption()
         for name in files.names_in(root):

@@ -11,7 +11,7 @@ import pytest
 from rud import _faultpoints
 from rud._spool import Outcome, Spool, SpoolEntry, discard, scan
 from rud.errors import SpoolError
-from tests.support.spools import accept, open_spool, payload_of, write
+from tests.support.spools import accept, open_spool, payload_of, segments, write
 
 
 @pytest.fixture
@@ -207,6 +207,25 @@ def test_payloads_without_a_record_are_swept_only_when_all_could_be_read(tmp_pat
         assert not orphan.exists()
         assert bool(adoption.damage) == damaged
         again.abandon()
+
+
+def test_what_came_after_a_failure_fails_though_its_record_is_retired(tmp_path: Path, small: Path) -> None:
+    """The outcome of a dependency counts also when the segment that accepted it is gone."""
+    spool = open_spool(tmp_path / "st", segment_bytes=600)
+    first = accept(spool, small, "first")
+    between = [accept(spool, small, str(number)) for number in range(4)]
+    accept(spool, small, "second", after=(first.id,))
+    spool.fail(first, {"reason": "denied"})
+    for entry in between:
+        spool.settle(entry, Outcome.STORED)
+    assert "log-1" not in segments(spool)
+    spool.abandon()
+    again = open_spool(tmp_path / "st")
+    adoption = again.adopt()
+
+    assert (adoption.entries, adoption.skipped) == ([], [])
+    assert [line for line in adoption.damage if line.startswith("'second' was not sent")]
+    again.abandon()
 
 
 def test_ids_go_on_from_the_greatest_though_the_clock_was_set_back(tmp_path: Path, small: Path) -> None:
