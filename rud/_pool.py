@@ -145,7 +145,8 @@ class WorkerPool:
         }
         with self._changed:
             for transfer in known.values():
-                after = [known[one] for one in transfer.entry.after if one in known]
+                named = map(adoption.stands_for, transfer.entry.after)
+                after = [known[one] for one in named if one in known]
                 self._settling.take(self._scheduler.submit(transfer, after))
             self._destination.answered |= adoption.answered
         self._runtime.wake()

@@ -130,9 +130,11 @@ def _send(folders: list[str], facts: Mapping[str, Any], spec: StoreSpec, how: Ho
         except BaseException:
             spool.close()
             raise
-        entries = sorted((entry for one in found.values() for entry in one.entries), key=lambda entry: entry.id)
-        if entries:
-            together = Adoption(entries, answered=any(one.answered for one in found.values()))
+        together = Adoption()
+        for one in found.values():
+            together.add(one)
+        together.entries.sort(key=lambda entry: entry.id)
+        if together.entries:
             report, stop, why = _work(pool, folders[0], together, how)
         else:
             spool.close()

@@ -20,18 +20,27 @@ from rud.errors import IntegrityError, SpoolError
 
 @dataclass(slots=True)
 class Adoption:
-    """What was found. ``entries`` are in the order of their ids; ``skipped`` and ``damage`` are one line each."""
+    """What was found. ``entries`` are in the order of their ids; ``skipped`` and ``damage`` are one line each.
+
+    ``successors``: superseded ids, each with the id that took its place, which may be in the log of another owner.
+    """
 
     entries: list[SpoolEntry] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     damage: list[str] = field(default_factory=list)
     answered: bool = False
+    successors: dict[int, int] = field(default_factory=dict)
 
     def add(self, other: Adoption) -> None:
         self.entries += other.entries
         self.skipped += other.skipped
         self.damage += other.damage
         self.answered |= other.answered
+        self.successors |= other.successors
+
+    def stands_for(self, one: int) -> int:
+        """An id, or the later one that has superseded it in the end."""
+        return stands_for(one, self.successors)
 
 
 @dataclass(slots=True)
@@ -108,7 +117,8 @@ class Adopter:
         broken = _set_aside_broken(state) + _hold_to_dependencies(state)
         entries = [entry for entry in state.pending.values() if entry.outcome is None]
         swept = _sweep(taken, {entry.path for entry in entries})
-        return Adoption(entries, [], state.damage + swept + broken, os.path.exists(taken.answered))
+        damage = state.damage + swept + broken
+        return Adoption(entries, [], damage, os.path.exists(taken.answered), state.successors)
 
     def retake(self, failed_folder: str, holder: Owner | None) -> SpoolEntry:
         """Accept a failed entry anew, under a new id, in the log of ``holder``, whose it is."""
@@ -173,7 +183,7 @@ def _hold_to_dependencies(state: State) -> list[str]:
     for entry in state.pending.values():
         if not entry.after or entry.outcome is not None:
             continue
-        named = [_stands_for(one, state) for one in entry.after]
+        named = [stands_for(one, state.successors) for one in entry.after]
         bad = [one for one in named if state.ended.get(one) in (Outcome.FAILED, Outcome.CANCELLED)]
         if bad:
             why = f"it comes after {state.keys.get(bad[0], 'another')!r}, which was {state.ended[bad[0]].value}"
@@ -184,10 +194,10 @@ def _hold_to_dependencies(state: State) -> list[str]:
     return lines
 
 
-def _stands_for(one: int, state: State) -> int:
-    """An entry, or the later one that has superseded it in the end."""
-    while one in state.successors:
-        one = state.successors[one]
+def stands_for(one: int, successors: Mapping[int, int]) -> int:
+    """An id, or the last of its ``successors``."""
+    while one in successors:
+        one = successors[one]
     return one
 
 

@@ -36,6 +36,7 @@ def test_dependencies_hold_over_two_runs(place: Place, monkeypatch: pytest.Monke
         first.upload(place.file("latest"), "latest", after=[shard])
         leave(first)
         second = place.uploader()
+        second.upload(place.file("newer"), "shard")
         second.upload(place.file("new"), "shard")
         leave(second)
     place.plan({"shard": ["gate"]})
