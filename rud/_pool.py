@@ -14,13 +14,15 @@ from dataclasses import dataclass, field, replace
 
 from rud._links import Link, ProcessLink
 from rud._registry import StoreSpec
-from rud._report import LeftUpload, Report
+from rud._report import Report
 from rud._retry import Destination, RetryPolicy
 from rud._runtime import Runtime
 from rud._scheduler import Scheduler
 from rud._settling import Settling
+from rud._slots import Limits, Slot
 from rud._spool import Adoption, Outcome, Spool, SpoolEntry, Staged
-from rud._supervisor import Limits, Slot, Supervisor
+from rud._supervisor import Supervisor
+from rud._tally import counts, left
 from rud._transfer import Order, Transfer, UploadState
 from rud.errors import OutageError, PoolClosedError, PoolError, UploadExistsError, UploadTimeoutError
 
@@ -311,34 +313,11 @@ class WorkerPool:
         )
 
     def _counts(self) -> Report:
-        ended = self._scheduler.ended
-        counts = {state: sum(ended[order, state] for order in Order) for state in UploadState}
-        unread = len(self._settling.unread)
-        return Report(
-            stored=counts[UploadState.STORED],
-            superseded=counts[UploadState.SUPERSEDED],
-            failed=counts[UploadState.FAILED] - unread,
-            cancelled=counts[UploadState.CANCELLED],
-            spooled=len(self._scheduler) + unread,
-            folder=self._folder_left if self._finished else self._spool.folder,
-            verified_at_accept=self._settling.verified_at_accept,
-            verified_while_sending=self._settling.verified_while_sending,
-        )
+        folder = self._folder_left if self._finished else self._spool.folder
+        return counts(self._scheduler, self._settling, folder)
 
     def _report(self) -> Report:
-        settling = self._settling
-        named = {
-            "spooled": [*self._scheduler, *settling.unread],
-            "failed": settling.failed,
-            "cancelled": self._cancelled,
-            "stored, not recorded": settling.unrecorded,
-        }
-        left = (
-            LeftUpload(transfer.entry.id, transfer.entry.key, state, str(transfer.error or ""))
-            for state, transfers in named.items()
-            for transfer in transfers
-        )
-        return replace(self._counts(), left=tuple(left))
+        return replace(self._counts(), left=left(self._scheduler, self._settling, self._cancelled))
 
     # The supervisor's side
 

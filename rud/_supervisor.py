@@ -7,7 +7,6 @@ known.
 
 from __future__ import annotations
 
-import enum
 import logging
 import random
 import threading
@@ -20,67 +19,18 @@ from rud._links import Link
 from rud._retry import Destination
 from rud._scheduler import Scheduler
 from rud._settling import Settling
+from rud._slots import Limits, Phase, Slot, restart_delay
 from rud._transfer import Transfer
 from rud._worker import error_from
 from rud.errors import ObjectStoreTransientError, WorkerDiedError
 
 logger = logging.getLogger("rud")
 
-RESTART_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds before a worker that died is replaced, by how many have died there since one was ready."""
-
 CRASH_LOOP = 4
 """Workers that die one after another before any is ready: from then on the waits raise."""
 
 POISON = 3
 """An upload that has killed this many workers is set aside."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Seconds that a worker may take without a sign of life."""
-
-    stall: float = 30.0
-    """Nothing read from the body while sending."""
-    reply: float = 300.0
-    """No answer after the last byte was read."""
-    complete: float = 600.0
-    """The same for a multipart upload: S3 documents that its completion may take minutes."""
-    opening: float = 120.0
-    """From the start of a worker until its store is open."""
-    late_window: float = 10.0
-    """After an attempt was given up: what it has sent may still arrive, so no other bytes of its key start before."""
-    quit: float = 1.0
-    """From ``quit`` to the end of a worker."""
-    slowest: float = 1 << 20
-    """Bytes a second granted to a backend that does not read through the body it is given."""
-
-
-class Phase(enum.Enum):
-    """What a slot's worker is doing."""
-
-    DOWN = "down"
-    OPENING = "opening"
-    IDLE = "idle"
-    UPLOADING = "uploading"
-    PROBING = "probing"
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """The place of one worker, and what is known of the worker in it."""
-
-    link: Link | None = None
-    phase: Phase = Phase.DOWN
-    transfer: Transfer | None = None
-    began: float = 0.0
-    read: int = 0
-    multipart: bool = False
-    deadline: float | None = None
-    deaths: int = 0
-    start_at: float = 0.0
-    reads_body: bool = True
-    ends_with_worker: bool = True
 
 
 @dataclass(eq=False)
@@ -205,7 +155,7 @@ class Supervisor:
                 if "upload" in message:
                     slot.multipart = True
                     self.settling.multipart(slot.transfer.entry, message["upload"])
-                slot.deadline = self._deadline(slot, now)
+                slot.deadline = slot.limit(now, self.limits)
             case _:
                 pass  # of an attempt that has been given up
 
@@ -244,12 +194,10 @@ class Supervisor:
     # Deaths and deadlines
 
     def _on_death(self, slot: Slot) -> None:
-        link, transfer, phase = slot.link, slot.transfer, slot.phase
-        assert link is not None
         now = self.clock.monotonic()
+        link, phase, transfer = slot.vacate()
         obituary = link.obituary()
-        slot.link, slot.transfer, slot.deadline, slot.phase = None, None, None, Phase.DOWN
-        slot.start_at = now + RESTART_DELAYS[min(slot.deaths, len(RESTART_DELAYS) - 1)]
+        slot.start_at = now + restart_delay(slot.deaths)
         slot.deaths += 1
         logger.warning("a worker has died while %s: %s; it is replaced", phase.value, obituary)
         if phase is Phase.PROBING:
@@ -270,14 +218,6 @@ class Supervisor:
             with self.lock:
                 self.scheduler.quiet(transfer, now + self.limits.late_window)
 
-    def _deadline(self, slot: Slot, now: float) -> float:
-        assert slot.transfer is not None
-        if not slot.reads_body:
-            return slot.began + self.limits.stall + self.limits.reply + slot.transfer.entry.size / self.limits.slowest
-        if slot.read < slot.transfer.entry.size:
-            return now + self.limits.stall
-        return now + (self.limits.complete if slot.multipart else self.limits.reply)
-
     def _judge_deadlines(self) -> None:
         now = self.clock.monotonic()
         for slot in self.slots:
@@ -290,16 +230,14 @@ class Supervisor:
 
     def _give_up(self, slot: Slot, now: float) -> None:
         """A worker that shows no sign of life is ended; its attempt counts as one that failed for want of an answer."""
-        link, transfer, phase = slot.link, slot.transfer, slot.phase
-        assert link is not None
+        link, phase, transfer = slot.vacate()
         logger.warning("a worker that was %s gave no sign of life in time and is replaced", phase.value)
         link.kill()
         self._dying.append(link)
-        slot.link, slot.transfer, slot.deadline, slot.phase = None, None, None, Phase.DOWN
         slot.start_at = now
         if phase is Phase.OPENING:
             slot.deaths += 1
-            slot.start_at += RESTART_DELAYS[min(slot.deaths, len(RESTART_DELAYS) - 1)]
+            slot.start_at += restart_delay(slot.deaths)
         stalled = ObjectStoreTransientError.during(
             phase.value, transfer.entry.key if transfer else "", "no sign of life in time (stall_timeout)"
         )
@@ -344,7 +282,7 @@ class Supervisor:
             slot.link = self.hire()
         except (OSError, RuntimeError) as error:  # no thread can be started while a newer Python ends
             slot.deaths += 1
-            slot.start_at = now + RESTART_DELAYS[min(slot.deaths, len(RESTART_DELAYS) - 1)]
+            slot.start_at = now + restart_delay(slot.deaths)
             with self.lock:
                 self.trouble = WorkerDiedError(f"no worker can be started: {error}")
                 self.lock.notify_all()
@@ -354,6 +292,6 @@ class Supervisor:
     def _send(self, slot: Slot, transfer: Transfer, now: float) -> None:
         job = self.settling.job_for(transfer)
         slot.phase, slot.transfer, slot.began, slot.read, slot.multipart = Phase.UPLOADING, transfer, now, 0, False
-        slot.deadline = self._deadline(slot, now)
+        slot.deadline = slot.limit(now, self.limits)
         assert slot.link is not None
         slot.link.send({"do": "upload", "job": job.to_wire()})

@@ -21,8 +21,8 @@ from rud._registry import StoreSpec, resolve
 from rud._report import Report
 from rud._retry import RetryPolicy
 from rud._runtime import Runtime, ThreadedRuntime
+from rud._slots import Limits
 from rud._spool import Spool, SpoolOptions
-from rud._supervisor import Limits
 from rud.errors import ConfigurationError
 from rud.upload import Upload
 

@@ -21,10 +21,10 @@ from rud._registry import StoreSpec, resolve
 from rud._report import Report
 from rud._resume.folders import facts_of, failed_in, give_back, waiting_in
 from rud._runtime import ThreadedRuntime
+from rud._slots import Limits
 from rud._spool import Adoption, Outcome, Spool
 from rud._spool.failed import kept
 from rud._spool.owner import is_alive, owned_here
-from rud._supervisor import Limits
 from rud.errors import ConfigurationError, OutageError, PoolError, SpoolError, UploadTimeoutError
 
 Stop = Literal["", "in use", "not taken", "configuration", "trouble", "time limit", "interrupted"]
