@@ -1,6 +1,6 @@
 """Places where a test may make a step of ours fail or die.
 
-Off, a point costs one test of a module global: ``if _faultpoints.active: _faultpoints.hit("log.append.before")``.
+``_faultpoints.hit("log.append.before")`` where a step of ours begins or ends; with nobody listening it costs one call.
 """
 
 from __future__ import annotations
