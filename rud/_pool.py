@@ -28,8 +28,9 @@ from rud.errors import OutageError, PoolClosedError, PoolError, UploadExistsErro
 
 logger = logging.getLogger("rud")
 
-GRACE = 0.9
-"""Seconds after its limit that ``close`` waits for the workers to end and the spool to be put away."""
+GRACE = 0.7
+"""Seconds after its limit that ``close`` waits for the workers to end and the spool to be put away; what is missing to
+the second that it promises is for locks that a hanging disk may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ class WorkerPool:
         try:
             if not self._finished:
                 self._spool.catch_up(self._enlist)
-                self._await(self._own(), timeout, raises=False)
+                self._await(self._own(), max(0.0, end - clock.monotonic()), raises=False)
         finally:
             self._stopping = True
             self._runtime.wake()

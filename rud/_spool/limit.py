@@ -51,6 +51,6 @@ class Limit:
 
     def seal(self) -> None:
         self._sealed = True
-        if self._room.acquire(timeout=1.0):
+        if self._room.acquire(timeout=0.05):
             self._room.notify_all()
             self._room.release()

@@ -217,7 +217,7 @@ class Spool:
         """Enlist the last accepted entry again: an interrupt may have come between its accept and its enlisting."""
         if self._own is None:
             return
-        held = self._own.log.lock.acquire(timeout=1.0)
+        held = self._own.log.lock.acquire(timeout=0.05)
         try:
             entry = self._own.log.committed[2]
             if entry is not None and entry.outcome is None:
@@ -295,7 +295,7 @@ class Spool:
         self._sealed = True
         if self._own is not None:
             self._limit.seal()
-            if self._own.log.lock.acquire(timeout=1.0):
+            if self._own.log.lock.acquire(timeout=0.1):
                 self._own.log.lock.release()  # an accept that was past the flag is through
 
     def close(self) -> str | None:

@@ -27,6 +27,7 @@ from rud import (
     UploadState,
     UploadTimeoutError,
 )
+from rud._clock import SystemClock
 from tests.support import scripted_store
 from tests.support.scripted_store import SCRIPTS, Script
 
@@ -572,3 +573,20 @@ def test_the_repr_tells_the_state(build: Build, source: Path, bucket: str) -> No
 
     assert repr(upload) == f"<Upload memory://{bucket}/k queued>"
     assert "spooled 1" in repr(uploader)
+
+
+def test_close_is_bounded_though_the_disk_hangs(source: Path, tmp_path: Path, bucket: str) -> None:
+    """I9: whoever writes the log may hold its lock for ever; ``close`` returns with what memory knows."""
+    uploader = Uploader(f"memory://{bucket}", use_procs=False, upload_staging_folder=tmp_path / "staging")
+    upload = uploader.upload(source, "k")
+    upload.result(30.0)
+    log = uploader._spool._owned().log
+    clock = SystemClock()
+    with log.lock:
+        began = clock.monotonic()
+        report = uploader.close(0.0)
+        took = clock.monotonic() - began
+
+    assert took < 3.0
+    assert report.stored == 1
+    assert uploader._pool._runtime.wait_until(uploader._pool._changed, lambda: uploader._pool.finished, 30.0)
