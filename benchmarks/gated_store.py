@@ -34,14 +34,14 @@ class NullStore(Backend):
 
     def put(
         self,
-        key: str,  # noqa: ARG002
+        key: str,
         source: Source,
         *,
-        mode: PutMode,  # noqa: ARG002
-        checksum: int | None,  # noqa: ARG002
-        entry_id: str | None,  # noqa: ARG002
-        durable: bool,  # noqa: ARG002
-        on_multipart: OnMultipart,  # noqa: ARG002
+        mode: PutMode,
+        checksum: int | None,
+        entry_id: str | None,
+        durable: bool,
+        on_multipart: OnMultipart,
     ) -> PutResult:
         while source.read(_CHUNK):
             pass
@@ -55,7 +55,7 @@ class NullStore(Backend):
 
         raise ObjectNotFoundError.during("head", key, "it keeps nothing")
 
-    def list(self, prefix: str) -> Iterator[ObjectMeta]:  # noqa: ARG002
+    def list(self, prefix: str) -> Iterator[ObjectMeta]:
         return iter(())
 
     def delete(self, key: str) -> None: ...
@@ -83,13 +83,13 @@ class GatedStore(NullStore):
     def put(
         self,
         key: str,
-        source: Source,  # noqa: ARG002
+        source: Source,
         *,
-        mode: PutMode,  # noqa: ARG002
-        checksum: int | None,  # noqa: ARG002
-        entry_id: str | None,  # noqa: ARG002
-        durable: bool,  # noqa: ARG002
-        on_multipart: OnMultipart,  # noqa: ARG002
+        mode: PutMode,
+        checksum: int | None,
+        entry_id: str | None,
+        durable: bool,
+        on_multipart: OnMultipart,
     ) -> PutResult:
         # The gate may be gone: then nobody counts, and the upload is held all the same.
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):

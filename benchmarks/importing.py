@@ -17,7 +17,7 @@ _UNWANTED = (
 )  # fmt: skip
 
 
-def run(folder: Path) -> Iterator[Row]:  # noqa: ARG001
+def run(folder: Path) -> Iterator[Row]:
     statements = ("import rud", "from rud import Uploader", _PEER)
     times: dict[str, list[float]] = {statement: [] for statement in statements}
     for _ in range(_TURNS + 1):

@@ -86,8 +86,8 @@ class MemoryBackend(Backend):
         mode: PutMode,
         checksum: int | None,
         entry_id: str | None,
-        durable: bool,  # noqa: ARG002 - memory is as durable as it gets
-        on_multipart: OnMultipart,  # noqa: ARG002 - an object is one piece
+        durable: bool,
+        on_multipart: OnMultipart,
     ) -> PutResult:
         whole = self._whole("put", key)
         if mode is PutMode.CREATE:
@@ -128,7 +128,7 @@ class MemoryBackend(Backend):
         with self._bucket.lock:
             self._bucket.objects.pop(whole, None)
 
-    def abort(self, key: str, upload_id: str) -> None:  # noqa: ARG002 - there is never one
+    def abort(self, key: str, upload_id: str) -> None:
         self._whole("abort", key)
 
     def probe(self) -> None:

@@ -109,7 +109,7 @@ def test_bad_input_is_refused_when_it_is_built(tmp_path: Path, uri: str, argumen
     assert not staging.exists()
 
 
-def test_an_option_that_is_none_is_a_type_error(tmp_path: Path) -> None:
+def test_a_misspelt_option_is_a_type_error(tmp_path: Path) -> None:
     """A misspelt keyword is no silent default."""
     with pytest.raises(TypeError, match="stall_timout"):
         Uploader("scripted://b", use_procs=False, stall_timout=3)  # type: ignore[call-arg]
