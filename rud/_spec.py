@@ -30,7 +30,7 @@ class StoreSpec:
         """A new store; ``ConfigurationError`` when its library is missing or its arguments are no good."""
         cls = self._class()
         try:
-            return cls(self.bucket, self.prefix, **self.arguments)  # type: ignore[call-arg]
+            return cls(self.bucket, self.prefix, **self.arguments)  # type: ignore[call-arg]  # what every author's class takes
         except RudError:
             raise
         except Exception as error:

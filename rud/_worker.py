@@ -1,6 +1,6 @@
 """What a worker does with a command, whether it is a process, a thread, or called in line.
 
-Commands: ``open`` (make the store, say ``ready``), ``upload``, ``probe``, ``quit``. Answers: ``ready`` or ``unready``,
+Commands: ``open`` (make the store, say ``ready``), ``upload``, ``probe``, ``quit``. Answers: ``ready``,
 ``progress``, ``multipart``, ``result``, ``probed``, ``log``.
 """
 

@@ -27,7 +27,7 @@ def fixture_rud(capfd: pytest.CaptureFixture[str]) -> Rud:
 
 
 def send(run: Run, **more: object) -> ResumeOutcome:
-    return resume(owner_folders(str(run.staging_folder)), **more)  # type: ignore[arg-type]
+    return resume(owner_folders(str(run.staging_folder)), **more)  # type: ignore[arg-type]  # handed on
 
 
 def test_everything_is_sent(rud: Rud, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def _end_of(pid: int) -> Iterator[Callable[[float], bool]]:
         return
     if not hasattr(select, "kqueue"):
         pytest.skip("this system tells nobody but its parent of a process's end")
-    queue = select.kqueue()  # type: ignore[attr-defined,unused-ignore]
+    queue = select.kqueue()  # type: ignore[attr-defined,unused-ignore]  # these: macOS only
     try:
         wanted = select.kevent(  # type: ignore[attr-defined,unused-ignore]
             pid,

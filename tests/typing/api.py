@@ -1,4 +1,4 @@
-"""What a caller's type checker sees. Never run: mypy and pyright read it."""
+"""What a caller's type checker sees. Never run: mypy and pyright read it; an ignore that is needed is an assertion."""
 
 from __future__ import annotations
 

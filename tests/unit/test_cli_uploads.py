@@ -107,7 +107,7 @@ def test_file_that_goes_away(rud: Rud, tree: Path, tmp_path: Path, monkeypatch: 
 
     def one_has_gone(*arguments: object) -> None:
         (tree / "b.bin").unlink()
-        accept(*arguments)  # type: ignore[arg-type]
+        accept(*arguments)  # type: ignore[arg-type]  # of a parametrised list
 
     monkeypatch.setattr(uploads, "_accept", one_has_gone)
     done = rud("upload", "--threads", "--json", tree, f"file://{tmp_path}/store")

@@ -241,7 +241,7 @@ def test_other_keys_are_left_alone(key: str) -> None:
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_download_into_missing_folders(store: ObjectStore, source: Path, folder: Path, overwrite: bool) -> None:  # noqa: FBT001
+def test_download_into_missing_folders(store: ObjectStore, source: Path, folder: Path, *, overwrite: bool) -> None:
     """Missing folders are made, and only they and the file are new."""
     store.upload_object("k", source)
     store.download_object("k", folder / "a/b/c", overwrite=overwrite)
@@ -377,7 +377,8 @@ def test_a_destination_that_appears_meanwhile(
     memory: MemoryBackend,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    links: bool,  # noqa: FBT001
+    *,
+    links: bool,
 ) -> None:
     """A file that somebody else makes during the download is left as it is, at the latest moment too."""
     put(memory, "k", b"mine")

@@ -55,7 +55,7 @@ def test_an_adopted_entry_is_what_was_accepted(tmp_path: Path, small: Path) -> N
     ("later", "survives"),
     [("started", False), ("stored", False), ("failed", True), ("waiting", True), ("create", True)],
 )
-def test_an_overtaken_overwrite_is_superseded(tmp_path: Path, small: Path, later: str, survives: bool) -> None:  # noqa: FBT001
+def test_an_overtaken_overwrite_is_superseded(tmp_path: Path, small: Path, later: str, *, survives: bool) -> None:
     """An overwriting entry is never sent after a later one of its key was started or stored, unless that one failed."""
     spool = open_spool(tmp_path / "st")
     first = accept(spool, small, "k", overwrite=later != "create")

@@ -309,7 +309,7 @@ class SpoolMachine(RuleBasedStateMachine):
         size=st.sampled_from([0, 1, 63, 64, 65, 300]),
         overwrite=st.booleans(),
     )
-    def accept(self, key: str, size: int, overwrite: bool) -> None:  # noqa: FBT001
+    def accept(self, *, key: str, size: int, overwrite: bool) -> None:
         self.world.accept(key, size, overwrite=overwrite)
 
     @precondition(lambda self: self.world.entries)
@@ -393,7 +393,7 @@ class SpoolMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(("mode", "fsync"), [("copy", False), ("copy", True), ("link", False), ("move", False)])
-def test_nothing_is_lost_whatever_dies_when(mode: str, fsync: bool) -> None:  # noqa: FBT001
+def test_nothing_is_lost_whatever_dies_when(mode: str, *, fsync: bool) -> None:
     """Each accepted upload is in exactly one state, with its bytes, after any history with crashes at any step."""
     machine = type("Machine", (SpoolMachine,), {"mode": mode, "fsync": fsync})
     run_state_machine_as_test(

@@ -131,7 +131,7 @@ def test_what_is_not_ours_is_named_and_left(tmp_path: Path, change: dict[str, ob
     first = open_spool(tmp_path / "st")
     accept(first, write(tmp_path / "source", b"x"))
     first.abandon()
-    second = open_spool(tmp_path / "st", **change)  # type: ignore[arg-type]
+    second = open_spool(tmp_path / "st", **change)  # type: ignore[arg-type]  # of a parametrised dict
     adoption = second.adopt()
 
     assert adoption.entries == []

@@ -112,7 +112,7 @@ def test_bad_input_is_refused_when_it_is_built(tmp_path: Path, uri: str, argumen
 def test_a_misspelt_option_is_a_type_error(tmp_path: Path) -> None:
     """A misspelt keyword is no silent default."""
     with pytest.raises(TypeError, match="stall_timout"):
-        Uploader("scripted://b", use_procs=False, stall_timout=3)  # type: ignore[call-arg]
+        Uploader("scripted://b", use_procs=False, stall_timout=3)  # type: ignore[call-arg]  # the misspelling is the case
 
 
 def test_a_bad_value_in_the_environment_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -393,7 +393,8 @@ def test_the_waits_raise_when_an_outage_outlasts_its_limit_and_recover(
     build: Build, source: Path, script: Script
 ) -> None:
     """``outage_timeout`` bounds a wait without a limit of its own; nothing is lost, and the next answer ends it."""
-    uploader = build(outage_timeout=100)
+    runtime = InlineRuntime()
+    uploader = build(_runtime=runtime, outage_timeout=100)
     uploader.upload(source, "first").result()
     script.out = True
     upload = uploader.upload(source, "k")
@@ -404,8 +405,8 @@ def test_the_waits_raise_when_an_outage_outlasts_its_limit_and_recover(
         upload.result()
 
     script.out = False
-    uploader._pool._runtime.clock.advance(60.0)  # type: ignore[attr-defined]
-    uploader._pool._runtime.settle()  # type: ignore[attr-defined]
+    runtime.clock.advance(60.0)
+    runtime.settle()
     assert upload.result() == upload.uri
 
 
