@@ -27,7 +27,7 @@ from tests.support import switched_store
 from tests.support.commands import Rud, runner
 from tests.support.dead_runs import Run
 
-COMMANDS = ("demo", "upload", "download", "ls", "status", "resume", "discard", "env")
+COMMANDS = ("demo", "upload", "download", "ls", "check", "status", "resume", "discard", "env")
 
 
 @pytest.fixture(name="rud")
