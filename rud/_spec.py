@@ -52,10 +52,12 @@ class StoreSpec:
         return f"{self.scheme}://{self.bucket}" + (f"/{self.prefix}" if self.prefix else "")
 
     @property
-    def destination(self) -> dict[str, str]:
-        """Where it goes, in words that may be written to disk: scheme, bucket, prefix, and the public arguments."""
+    def destination(self) -> dict[str, Any]:
+        """Where it goes, as it may be written to disk: scheme, bucket, prefix, and the public arguments; what JSON
+        would not give back as it is, as text."""
         public = self._class().public_arguments
-        shown = {name: str(self.arguments[name]) for name in self.names_of_arguments if name in public}
+        given = {name: self.arguments[name] for name in self.names_of_arguments if name in public}
+        shown = {name: value if _is_plain(value) else str(value) for name, value in given.items()}
         return {"scheme": self.scheme, "bucket": self.bucket, "prefix": self.prefix, **shown}
 
     @property

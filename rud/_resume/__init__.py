@@ -66,8 +66,8 @@ def resume(
     ``failed``: what has failed is tried again, too. ``other_host``: folders of another host, whose locks may not be
     seen from here, are taken; the caller knows that its run is dead. ``overwrite_newer``: also over objects that are
     newer and not ours, or that may not be looked at. ``backend_kwargs``: the arguments that are not on the disk.
-    ``timeout``: seconds for all of it. ``on_progress(folder, counts)`` is called every ``interval`` seconds, with the
-    first of the folders that are sent together.
+    ``timeout``: seconds for all of it. ``on_progress(folders, counts)`` is called every ``interval`` seconds, with the
+    folders that are sent together.
 
     Nothing fails for want of an answer: it stays spooled. A folder that is in use, for another destination than the
     arguments lead to, or that cannot be taken, is left as it is. An interrupt (Ctrl-C) ends it early, with an outcome

@@ -30,7 +30,8 @@ from rud.errors import ConfigurationError, OutageError, PoolError, SpoolError, U
 Stop = Literal["", "in use", "not taken", "configuration", "trouble", "time limit", "interrupted"]
 """What kept a folder from being dealt with; ``""``: nothing did."""
 
-Progress = Callable[[str, Report], object]
+Progress = Callable[[list[str], Report], object]
+"""Told the folders that are sent together, and their counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +96,13 @@ def _take_and_send(folders: list[str], facts: Mapping[str, Any], how: How) -> di
     return {folder: not_done(folder, stop, why) for folder in folders}
 
 
-def spec_for(destination: Mapping[str, str], backend_kwargs: Mapping[str, Any] | None) -> StoreSpec:
+def spec_for(destination: Mapping[str, Any], backend_kwargs: Mapping[str, Any] | None) -> StoreSpec:
     """The store that an owner folder is for; ``ConfigurationError`` when the arguments lead to another, or nowhere."""
     try:
         scheme, bucket, prefix = (destination[name] for name in ("scheme", "bucket", "prefix"))
     except KeyError:
         raise ConfigurationError("its owner.json does not say where it was to go") from None
-    public = {name: text for name, text in destination.items() if name not in ("scheme", "bucket", "prefix")}
+    public = {name: value for name, value in destination.items() if name not in ("scheme", "bucket", "prefix")}
     arguments = {**public, **({"prefix": prefix} if prefix else {}), **(backend_kwargs or {})}
     # A folder may have characters that a URI may not.
     as_path = scheme == "file" and str(Path(bucket)) == bucket
@@ -112,8 +113,8 @@ def spec_for(destination: Mapping[str, str], backend_kwargs: Mapping[str, Any] |
     return spec
 
 
-def _words(destination: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {value!r}" for name, value in destination.items() if value)
+def _words(destination: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value!r}" for name, value in destination.items() if value not in ("", None))
 
 
 def _send(folders: list[str], facts: Mapping[str, Any], spec: StoreSpec, how: How) -> dict[str, FolderOutcome]:
@@ -135,7 +136,7 @@ def _send(folders: list[str], facts: Mapping[str, Any], spec: StoreSpec, how: Ho
             together.add(one)
         together.entries.sort(key=lambda entry: entry.id)
         if together.entries:
-            report, stop, why = _work(pool, folders[0], together, how)
+            report, stop, why = _work(pool, folders, together, how)
         else:
             spool.close()
             runtime.close()
@@ -153,13 +154,13 @@ def _take(spool: Spool, folder: str, how: How) -> Adoption:
     return found
 
 
-def _work(pool: WorkerPool, folder: str, found: Adoption, how: How) -> tuple[Report, Stop, str]:
+def _work(pool: WorkerPool, folders: list[str], found: Adoption, how: How) -> tuple[Report, Stop, str]:
     stop: Stop = "interrupted"
     why = "interrupted"
     try:
         pool.adopt(found)
         pool.start()
-        stop, why = _wait(pool, folder, how)
+        stop, why = _wait(pool, folders, how)
     except KeyboardInterrupt:
         pass
     finally:
@@ -167,7 +168,7 @@ def _work(pool: WorkerPool, folder: str, found: Adoption, how: How) -> tuple[Rep
     return report, stop, why
 
 
-def _wait(pool: WorkerPool, folder: str, how: How) -> tuple[Stop, str]:
+def _wait(pool: WorkerPool, folders: list[str], how: How) -> tuple[Stop, str]:
     while True:
         try:
             pool.drain_adopted(how.left(how.interval))
@@ -180,7 +181,7 @@ def _wait(pool: WorkerPool, folder: str, how: How) -> tuple[Stop, str]:
         except PoolError as error:
             return "trouble", str(error)
         if how.on_progress is not None:
-            how.on_progress(folder, pool.counts())
+            how.on_progress(folders, pool.counts())
 
 
 def _pool_options(how: How, facts: Mapping[str, Any]) -> PoolOptions:

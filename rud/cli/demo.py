@@ -116,14 +116,19 @@ def run(args: Any) -> int:
     show = Show(args.screen, args.json, args.checkpoints * args.steps)
     well = False
     try:
+        spec = _proven(plan)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    try:
         show.say(f"a training run saves checkpoints in {work} and uploads them to {store}")
-        files, crashes = _perform(plan, show)
+        files, crashes = _perform(plan, spec, show)
         well = not show.problems
     finally:
         if args.keep or show.problems:
             show.say(f"everything is kept in {work}" + (f" and {store}" if args.store else ""))
         else:
-            _clean(plan, remote=args.store is not None)
+            _clean(plan, spec if args.store is not None else None, show)
     lost = len(show.problems)
     killed = f"{show.killed} worker{'s' * (show.killed != 1)} killed"
     text = f"{'OK' if well else 'NOT OK'}: {files} files, {killed}, {crashes} crash resumed, {lost} lost"
@@ -143,13 +148,24 @@ def _base(folder: str | None) -> str | None:
     return folder if folder is None else os.path.abspath(folder)
 
 
-def _perform(plan: Plan, show: Show) -> tuple[int, int]:
-    """Files stored and verified, and crashes resumed."""
+def _proven(plan: Plan) -> StoreSpec:
+    """The store, once it has said that it may be written; nobody waits for a training run to hear that it may not."""
+    from rud._object_store import ObjectStore
     from rud._registry import resolve
+
+    spec = resolve(plan.destination, plan.backend_kwargs)
+    with ObjectStore(spec.open()) as store, store.calling("probe", "") as backend:
+        if (reason := backend.capabilities.processes) is not True:
+            raise ConfigurationError(f"the demo works in several processes, and {spec.uri} does not: {reason}")
+        backend.probe()
+    return spec
+
+
+def _perform(plan: Plan, spec: StoreSpec, show: Show) -> tuple[int, int]:
+    """Files stored and verified, and crashes resumed."""
     from rud._resume import owner_folders, resume
     from rud._spool import scan
 
-    spec = resolve(plan.destination, plan.backend_kwargs)
     crash_at = plan.checkpoints // 2 + 1
     status = _train(replace(plan, kill_at=crash_at // 2 + 1, crash_at=crash_at), show)
     if status != -signal.SIGKILL:
@@ -226,18 +242,20 @@ def _verify(plan: Plan, spec: StoreSpec, show: Show) -> int:
     return len(ledger)
 
 
-def _clean(plan: Plan, *, remote: bool) -> None:
+def _clean(plan: Plan, remote: StoreSpec | None, show: Show) -> None:
     """Remove what was made, once the last worker has ended."""
     from rud._object_store import ObjectStore
-    from rud._registry import resolve
     from rud._resume import owner_folders
     from rud._spool.owner import wait_for_workers
 
     if os.path.isdir(plan.staging):
         for folder in owner_folders(plan.staging):
             wait_for_workers(folder, 10.0)
-    if remote:
-        with contextlib.suppress(StoreError), ObjectStore(resolve(plan.store, plan.backend_kwargs).open()) as store:
-            for key in store.list_objects():
-                store.delete_object(key)
+    if remote is not None:
+        try:
+            with ObjectStore(remote.open()) as store:
+                for key in store.list_objects():
+                    store.delete_object(key)
+        except StoreError as error:
+            show.screen.say(f"what was stored below {remote.uri} could not be removed: {error}")
     shutil.rmtree(plan.work, ignore_errors=True)

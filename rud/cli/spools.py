@@ -135,8 +135,11 @@ def resume(args: Any) -> int:
     folders = [folder for given in args.folders or [None] for folder in owner_folders(given)]
     folders = list(dict.fromkeys(folders))
 
-    def show(folder: str, counts: Report) -> None:
-        place = f"{folders.index(folder) + 1} of {len(folders)}: " if len(folders) > 1 else ""
+    begun: dict[str, None] = {}
+
+    def show(together: list[str], counts: Report) -> None:
+        begun.update(dict.fromkeys(together))
+        place = _place(list(begun).index(together[0]) + 1, len(together), len(folders))
         done = counts.stored + counts.superseded + counts.failed + counts.cancelled
         args.screen.progress(place + str(counts), done / max(1, done + counts.spooled))
 
@@ -161,6 +164,14 @@ def resume(args: Any) -> int:
         for one in outcome.folders
     ]
     return exits.finish(args, code, str(total), **facts_of(total), folders=facts)
+
+
+def _place(first: int, count: int, total: int) -> str:
+    """Which of several folders it is at."""
+    if total == 1:
+        return ""
+    which = f"folder {first}" if count == 1 else f"folders {first} to {first + count - 1}"
+    return f"{which} of {total}: "
 
 
 def _resume_code(outcome: ResumeOutcome, named: set[str]) -> int:

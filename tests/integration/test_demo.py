@@ -10,6 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from rud.cli import exits
+
 OK = r"OK: (\d+) files, 1 worker killed, 1 crash resumed, 0 lost"
 
 
@@ -48,6 +52,25 @@ def test_demo_with_a_store_of_its_own(tmp_path: Path) -> None:
     (prefix,) = (tmp_path / "store").iterdir()
     assert (prefix / "latest.json").is_file()
     assert len(list(prefix.glob("step-*/*"))) == 12
+
+
+@pytest.mark.parametrize(
+    ("store", "said", "code"),
+    [
+        ("memory://demo", "it lives in the memory of one process", exits.USAGE),
+        ("file://{tmp}/file", "is there and is not a folder", exits.FAILED),
+        ("nowhere://x", "no store serves the scheme", exits.USAGE),
+    ],
+)
+def test_store_that_cannot_be_used(tmp_path: Path, store: str, said: str, code: int) -> None:
+    """A store that the demo cannot write is named before anything is trained, and nothing is left behind."""
+    (tmp_path / "file").touch()
+    process = demo(tmp_path, "--store", store.format(tmp=tmp_path))
+    out, err = process.communicate()
+
+    assert (process.returncode, out) == (code, "")
+    assert said in err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_demo_interrupted(tmp_path: Path) -> None:

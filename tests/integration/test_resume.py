@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rud._resume import ResumeOutcome, owner_folders, resume
+from rud._resume.sending import spec_for
 from rud.cli import exits
 from tests.support import switched_store
 from tests.support.commands import Rud, runner
@@ -135,6 +136,25 @@ def test_other_destination_is_refused(rud: Rud, tmp_path: Path) -> None:
     assert (done.code, done.last) == (exits.USAGE, "stored 0, failed 0, spooled 1")
     assert "region 'eu-1', but the arguments lead to" in done.err
     assert "s3cr3t" not in done.err
+
+
+def test_arguments_keep_their_kind(rud: Rud, tmp_path: Path) -> None:
+    """A public argument that is no text comes back from the disk as what it was; the secret ones are not there."""
+    switched_store.register()
+    store = tmp_path / "store"
+    switched_store.switch_off(store, "BucketNotFoundError")
+    (tmp_path / "a").write_bytes(b"1")
+    staging, arguments = tmp_path / "staging", json.dumps({"region": [7, True, None], "token": "s3cr3t"})
+    uri = switched_store.uri_of(store)
+    rud("upload", "--threads", "--staging-folder", staging, "--backend-kwargs", arguments, tmp_path / "a", uri)
+    (folder,) = owner_folders(str(staging))
+    facts = Path(folder, "owner.json").read_text(encoding="utf-8")
+    switched_store.switch_on(store)
+
+    assert spec_for(json.loads(facts)["destination"], None).arguments == {"region": [7, True, None]}
+    assert "s3cr3t" not in facts
+    assert rud("resume", folder, "--backend-kwargs", '{"region": "7"}').code == exits.USAGE
+    assert rud("resume", folder, "--backend-kwargs", '{"token": "another"}').last == "stored 1, failed 0, spooled 0"
 
 
 def test_trouble_and_recovery(tmp_path: Path) -> None:

@@ -146,8 +146,8 @@ class Lying(MemoryBackend):
 
     @property
     def capabilities(self) -> Capabilities:
-        offer = "it takes the last one" if self.lie == "no create" else True
-        return replace(super().capabilities, create=offer)
+        offered = super().capabilities
+        return replace(offered, create="it takes the last one") if self.lie == "no create" else offered
 
     def get(self, key: str, sink: Sink, *, start: int = 0) -> ObjectMeta:
         if self.lie == "read":

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rud._resume import owner_folders
-from rud.cli import exits
+from rud.cli import exits, spools
 from rud.errors import ConfigurationError
 from tests.support.commands import Rud, runner
 from tests.support.dead_runs import Run
@@ -202,3 +202,12 @@ def test_support_kills_its_runs(run: Run) -> None:
     process.communicate()
 
     assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [((1, 1, 1), ""), ((2, 1, 3), "folder 2 of 3: "), ((2, 2, 4), "folders 2 to 3 of 4: ")],
+)
+def test_progress_says_which_folders(place: tuple[int, int, int], words: str) -> None:
+    """The counts are those of the folders that are sent together, and it says which of how many they are."""
+    assert spools._place(*place) == words

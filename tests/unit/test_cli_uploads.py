@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 
 import pytest
+from rud_fakes import MemoryBackend
 
+from rud._body import Body
 from rud.cli import exits
+from rud.store import PutMode
 from tests.support import switched_store
 from tests.support.commands import Rud, runner
 from tests.support.dead_runs import contents_of
@@ -37,6 +41,23 @@ def out_of_service(tmp_path: Path) -> str:
 
 def left_in(staging: Path) -> list[Path]:
     return [path for path in staging.rglob("*") if path.is_file()]
+
+
+def in_memory(bucket: str, *keys: str) -> str:
+    """The URI of a store with an object of one byte under each of ``keys``."""
+    MemoryBackend.forget(bucket)
+    store = MemoryBackend(bucket)
+    for key in keys:
+        store.put(
+            key,
+            Body(io.BytesIO(b"x"), 1),
+            mode=PutMode.OVERWRITE,
+            checksum=None,
+            entry_id=None,
+            durable=False,
+            on_multipart=lambda upload_id, /: None,
+        )
+    return f"memory://{bucket}"
 
 
 def test_files_and_folders(rud: Rud, tree: Path, tmp_path: Path) -> None:
@@ -191,6 +212,45 @@ def test_download_into_a_folder(rud: Rud, tree: Path, tmp_path: Path) -> None:
     assert rud("download", f"file://{tmp_path}/store", "run/c d", tmp_path / "b.bin").code == exits.USAGE
     again = rud("download", "--overwrite", "--json", f"file://{tmp_path}/store", "run/c d", tmp_path / "b.bin")
     assert (again.json["size"], (tmp_path / "b.bin").read_bytes()) == (1, b"3")
+
+
+def test_download_of_everything_below_a_prefix(rud: Rud, tree: Path, tmp_path: Path) -> None:
+    """A key that ends at a slash is a folder: its objects become files below DEST, verified, and none is replaced."""
+    uri = f"file://{tmp_path}/store"
+    rud("upload", "--threads", tree, uri)
+
+    done = rud("download", uri, "run/", tmp_path / "copy")
+
+    assert (done.code, done.last) == (exits.DONE, f"{tmp_path}/copy: 4 files, 293.0 KiB, size and checksum verified")
+    assert contents_of(tmp_path / "copy") == contents_of(tree)
+    assert rud("download", uri, "run/", tmp_path / "copy").code == exits.USAGE
+    assert rud("download", uri, "", tmp_path / "all").code == exits.DONE
+    assert contents_of(tmp_path / "all" / "run") == contents_of(tree)
+    told = rud("download", "--overwrite", "--json", uri, "run/a/", tmp_path / "copy/a").json
+    assert (told["files"], told["size"]) == (2, 2)
+    assert rud("download", uri, "run/b", tmp_path / "copy2").code == exits.FAILED
+    assert rud("download", uri, "run/nothing/", tmp_path / "copy2").code == exits.FAILED
+    assert not (tmp_path / "copy2").exists()
+
+
+@pytest.mark.parametrize("key", ["run/../../out", "run/./x", "run//x", "run/a/..", "run/.."])
+def test_key_that_would_leave_the_folder(rud: Rud, tmp_path: Path, key: str) -> None:
+    """A key that is no path below the folder is refused by name, and nothing is downloaded."""
+    uri = in_memory("leaving", "run/a", key)
+
+    done = rud("download", uri, "run/", tmp_path / "copy")
+
+    assert done.code == exits.USAGE
+    assert repr(key) in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_objects_that_stand_for_folders(rud: Rud, tmp_path: Path) -> None:
+    """An object whose key ends at a slash, as consoles make them, is no file and is left out."""
+    uri = in_memory("folders", "run/", "run/a/", "run/a/x")
+
+    assert rud("download", uri, "run/", tmp_path / "copy").code == exits.DONE
+    assert contents_of(tmp_path / "copy") == {"a/x": b"x"}
 
 
 def test_ls(rud: Rud, tree: Path, tmp_path: Path) -> None:
