@@ -8,8 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from rud_fakes.servers import VARIABLES as SERVER_VARIABLES
 
 from rud._ranks import VARIABLES as RANK_VARIABLES
+
+# Not rud_fakes.servers, which hands on to it: that one is imported above, too early for pytest to rewrite its asserts.
+pytest_plugins = ["rud_conformance.servers"]
 
 FOREIGN = ("AWS_", "S3_", "GCS_", "GOOGLE_", "RUD_", "SLURM_", "OMPI_", "PMI_", "JSM_NAMESPACE_")
 PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
@@ -25,6 +29,8 @@ settings.load_profile("ci")
 def _clear_environment() -> None:
     """Before any test module is imported, so that child processes inherit it too."""
     for name in list(os.environ):
+        if name in SERVER_VARIABLES:
+            continue
         if name.startswith(FOREIGN) or name in RANK_VARIABLES or name.lower() in PROXIES or name == "PYTEST_ADDOPTS":
             del os.environ[name]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"

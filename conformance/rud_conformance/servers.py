@@ -1,0 +1,51 @@
+"""Fixtures for tests against real servers, for those who ask: ``pytest_plugins = ["rud_fakes.servers"]``.
+
+One server a session (of each xdist worker), started by the first test that needs it. A server that is missing skips the
+test, and the summary (``-ra``) says how to install it; with ``RUD_REQUIRE_SERVERS=1`` in the environment it fails.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+from rud_fakes.servers import MissingServerError, Moto, Server, Versitygw, moto, versitygw
+
+T = TypeVar("T", bound=Server)
+
+_prefixes = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def rud_moto() -> Iterator[Moto]:
+    """moto's server, with the bucket ``bucket``."""
+    yield from _running(moto)
+
+
+@pytest.fixture(scope="session")
+def rud_versitygw() -> Iterator[Versitygw]:
+    """versitygw, with the bucket ``bucket``."""
+    yield from _running(versitygw)
+
+
+@pytest.fixture
+def rud_prefix() -> str:
+    """A prefix that no other test of this session has, so that tests can share a bucket."""
+    return f"test-{next(_prefixes)}"
+
+
+def _running(make: Callable[[], T]) -> Iterator[T]:
+    try:
+        server = make()
+        server.start()
+    except MissingServerError as error:
+        if os.environ.get("RUD_REQUIRE_SERVERS") == "1":
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+    try:
+        yield server
+    finally:
+        server.stop()

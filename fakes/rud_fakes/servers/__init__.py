@@ -1,0 +1,28 @@
+"""Real servers as children of a test: moto and versitygw, on free ports of 127.0.0.1.
+
+::
+
+    with versitygw(buckets=("bucket",)) as server:
+        store = S3ObjectStore("bucket", **server.backend_kwargs)
+
+A server is ready when ``start`` returns, and ends with the process that started it, whatever ends that. Nothing is
+installed by a test: ``MissingServerError`` says what to run. As fixtures: ``pytest_plugins = ["rud_fakes.servers"]``.
+"""
+
+from __future__ import annotations
+
+from rud_fakes.servers._programs import MissingServerError as MissingServerError
+from rud_fakes.servers._s3 import Moto as Moto
+from rud_fakes.servers._s3 import S3Address as S3Address
+from rud_fakes.servers._s3 import Server as Server
+from rud_fakes.servers._s3 import Versitygw as Versitygw
+from rud_fakes.servers._s3 import moto as moto
+from rud_fakes.servers._s3 import versitygw as versitygw
+
+VARIABLES = ("RUD_VERSITYGW", "RUD_REQUIRE_SERVERS", "RUD_S3_SERVER")
+"""Variables of the environment that are about servers, and may stay when a test run clears all others of ours."""
+
+# pytest reads this name in a module that it is given as a plugin: the fixtures live where pytest may be imported.
+pytest_plugins = ["rud_conformance.servers"]
+
+__all__ = ["VARIABLES", "MissingServerError", "Moto", "S3Address", "Server", "Versitygw", "moto", "versitygw"]

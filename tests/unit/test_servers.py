@@ -1,0 +1,329 @@
+"""Servers as children: they come up, come back, go with whoever started them; and what is said of a missing one."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rud_fakes.servers import MissingServerError, Moto, Versitygw, _programs, versitygw
+from rud_fakes.servers.__main__ import main
+from rud_fakes.servers._child import PORTS, Child
+
+from tests.support.processes import is_running, wait_for_end
+
+LISTENER = """
+import socket, sys
+with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as server:
+    while True:
+        server.accept()[0].close()
+"""
+
+
+def listener(*, chance: random.Random | None = None) -> Child:
+    return Child("listener", lambda port: [sys.executable, "-c", LISTENER, str(port)], os.environ, chance=chance)
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    made = listener()
+    yield made
+    made.kill()
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_child_is_ready_when_start_returns(child: Child) -> None:
+    """It accepts connections at once, on a port that no outgoing connection is ever given."""
+    child.start()
+
+    assert accepts(child.port)
+    assert child.port in PORTS
+
+
+def test_a_child_that_was_killed_comes_back(child: Child) -> None:
+    """After kill nobody listens and the process has ended; start brings another one to the same port."""
+    child.start()
+    port, pid = child.port, child.pid
+    child.kill()
+    child.kill()
+    assert (accepts(port), is_running(pid)) == (False, False)
+
+    child.start()
+
+    assert (child.port, accepts(port)) == (port, True)
+    assert child.pid != pid
+
+
+def test_a_child_runs_once(child: Child) -> None:
+    """A second start is refused, and leaves the first as it is."""
+    child.start()
+
+    with pytest.raises(RuntimeError, match="runs already"):
+        child.start()
+
+    assert accepts(child.port)
+
+
+def test_a_child_that_ends_by_itself(child: Child) -> None:
+    """The death of the program is no error of kill, and start brings it back."""
+    child.start()
+    os.kill(child.pid, signal.SIGKILL)
+    wait_for_end(child.pid)
+
+    child.kill()
+    child.start()
+
+    assert accepts(child.port)
+
+
+@pytest.mark.parametrize("code", ["print('no such luck'); raise SystemExit(3)", "import no_such_luck"])
+def test_a_child_that_does_not_come_up(code: str) -> None:
+    """What the program printed stands in the error, and nothing is left of it."""
+    child = Child("broken", lambda _: [sys.executable, "-c", code], os.environ)
+
+    with pytest.raises(RuntimeError, match=r"(?s)broken did not accept.*no.such.luck"):
+        child.start()
+
+    assert not is_running(child.pid)
+
+
+def test_a_program_that_is_not_there() -> None:
+    """A command that cannot be run is an error with the system's reason."""
+    with pytest.raises(RuntimeError, match=r"(?s)ghost did not accept.*No such file"):
+        Child("ghost", lambda _: ["/nowhere/at/all"], {}).start()
+
+
+def test_a_child_that_never_listens() -> None:
+    """A program that stays silent is given up when its time is over, and ended."""
+    child = Child("deaf", lambda _: [sys.executable, "-c", "input()"], os.environ, patience=10.0, clock=Hasty())
+
+    with pytest.raises(RuntimeError, match="deaf did not accept connections"):
+        child.start()
+
+    assert not is_running(child.pid)
+
+
+class Hasty:
+    """A clock on which each look costs six seconds."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def monotonic(self) -> float:
+        self._now += 6.0
+        return self._now
+
+    def time_ns(self) -> int:
+        return 0
+
+
+def test_a_port_that_is_taken_is_passed_over() -> None:
+    """Somebody else's port is neither used nor taken for the child's."""
+    port = random.Random(5).sample(PORTS, 20)[0]
+    with socket.create_server(("127.0.0.1", port)):
+        child = listener(chance=random.Random(5))
+        child.start()
+        try:
+            assert child.port != port
+        finally:
+            child.kill()
+
+
+PARENT = """
+import sys
+from tests.unit.test_servers import listener
+child = listener()
+child.start()
+print(child.pid, child._guard.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_child_goes_with_its_parent(number: signal.Signals) -> None:
+    """Whatever ends the process that started a server ends the server, and nothing else is left."""
+    root = str(Path(__file__).parents[2])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with parent:
+        assert parent.stdout is not None
+        pids = [int(pid) for pid in parent.stdout.readline().split()]
+        assert [is_running(pid) for pid in pids] == [True, True]
+        parent.send_signal(number)
+
+    for pid in pids:
+        wait_for_end(pid)
+
+
+def test_versitygw_keeps_its_objects(rud_versitygw: Versitygw, tmp_path: Path) -> None:
+    """An object survives SIGKILL of the server and its restart on the same port and folder."""
+    with versitygw(tmp_path, buckets=["one", "two"]) as server:
+        assert server.address.ask("PUT", "/two/k", b"content")[0] == 200
+        before = server.url
+        server.kill()
+        server.start()
+
+        assert (server.url, server.address.ask("GET", "/two/k")) == (before, (200, "content"))
+    assert tmp_path.is_dir()
+
+
+def test_versitygw_removes_what_it_made(rud_versitygw: Versitygw) -> None:
+    """The temporary folder of a server goes with it, and it can be started anew."""
+    server = versitygw()
+    for _ in range(2):
+        with server:
+            folder = Path(server._folder)
+            assert folder.is_dir()
+        assert not folder.exists()
+
+
+def test_versitygw_of_a_region(rud_versitygw: Versitygw) -> None:
+    """A server of another region has its buckets, too, and refuses requests that are signed for ours."""
+    with versitygw(region="eu-central-1") as server:
+        assert server.address.ask("GET", "/bucket?list-type=2")[0] == 200
+        elsewhere = type(server.address)(server.url, server.access_key, server.secret_key, "us-east-1")
+        assert elsewhere.ask("GET", "/bucket?list-type=2")[0] >= 400
+
+
+@pytest.mark.parametrize(
+    ("may", "allowed"),
+    [("read", {"get", "list"}), ("write", {"put", "multipart"})],
+)
+def test_users_of_versitygw(may: str, allowed: set[str], tmp_path: Path, rud_versitygw: Versitygw) -> None:
+    """A user may do what it was added for, nothing else, and the server still knows it after a restart."""
+    with versitygw(tmp_path) as server:
+        server.address.ask("PUT", "/bucket/k", b"x")
+        user = server.add_user("somebody", "somebodysecret", may=may)  # type: ignore[arg-type]  # parametrised
+        server.add_user("other", "othersecret", may="read")
+        for _ in range(2):
+            answers = {
+                "get": user.ask("GET", "/bucket/k"),
+                "list": user.ask("GET", "/bucket?list-type=2"),
+                "put": user.ask("PUT", "/bucket/new", b"x"),
+                "multipart": user.ask("POST", "/bucket/new?uploads="),
+                "delete": user.ask("DELETE", "/bucket/k"),
+            }
+            assert {name for name, (status, _) in answers.items() if status < 300} == allowed
+            assert {status for name, (status, _) in answers.items() if name not in allowed} == {403}
+            server.kill()
+            server.start()
+
+
+def test_moto_has_its_bucket_again(rud_moto: Moto, rud_prefix: str) -> None:
+    """moto answers over http with the bucket made; what leads a store or another client there names the same place."""
+    assert rud_moto.address.ask("PUT", f"/bucket/{rud_prefix}/k", b"x")[0] == 200
+    assert rud_moto.backend_kwargs["endpoint_url"] == rud_moto.environment["AWS_ENDPOINT_URL_S3"] == rud_moto.url
+    assert is_running(rud_moto.pid)
+
+
+def test_no_secret_is_shown(rud_versitygw: Versitygw) -> None:
+    """Neither what is shown of an address nor the arguments of the process, which anybody can read, has the secret."""
+    shown = repr(rud_versitygw.address)
+    done = subprocess.run(
+        ["ps", "-o", "args=", "-p", str(rud_versitygw.pid)], capture_output=True, text=True, check=True
+    )
+
+    assert "versitygw" in done.stdout
+    assert rud_versitygw.secret_key not in shown + done.stdout
+
+
+def program(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text('#!/bin/sh\nprintf "#!/bin/sh" > "$GOBIN/versitygw"; chmod +x "$GOBIN/versitygw"; echo "$@" >&2\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_where_versitygw_is_sought(tmp_path: Path) -> None:
+    """The variable wins over the path, the path over the cache; without any, the text names all three and the way."""
+    environ = {"PATH": str(tmp_path / "bin"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with pytest.raises(MissingServerError, match=r"PATH.*cache.*rud_fakes\.servers install versitygw.*RUD_VERSITYGW"):
+        _programs.find_versitygw(environ)
+
+    cached = program(_programs.versitygw_cache(environ))
+    assert _programs.find_versitygw(environ) == str(cached)
+    on_path = program(tmp_path / "bin" / "versitygw")
+    assert _programs.find_versitygw(environ) == str(on_path)
+    named = program(tmp_path / "own")
+    assert _programs.find_versitygw({**environ, "RUD_VERSITYGW": str(named)}) == str(named)
+    with pytest.raises(MissingServerError, match="RUD_VERSITYGW names '/nowhere'"):
+        _programs.find_versitygw({**environ, "RUD_VERSITYGW": "/nowhere"})
+
+
+def test_install(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Go builds the pinned version into the cache, once; a build in the middle leaves nothing half."""
+    environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    program(tmp_path / "bin" / "go")
+
+    first = _programs.install_versitygw(environ)
+    again = _programs.install_versitygw(environ)
+
+    assert first == again == _programs.versitygw_cache(environ)
+    assert [path.name for path in first.parent.iterdir()] == ["versitygw"]
+    assert capfd.readouterr().err == f"install github.com/versity/versitygw/cmd/versitygw@v{_programs.VERSITYGW}\n"
+
+
+@pytest.mark.parametrize(("go", "said"), [(None, "no `go` on the PATH"), ("exit 7", "ended with 7")])
+def test_install_that_fails(go: str | None, said: str, tmp_path: Path) -> None:
+    """Without Go, or with a build that fails, the text says so and the cache has no program."""
+    environ = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    if go is not None:
+        program(tmp_path / "go").write_text(f"#!/bin/sh\n{go}\n")
+
+    with pytest.raises(MissingServerError, match=said):
+        _programs.install_versitygw(environ)
+
+    assert not _programs.versitygw_cache(environ).exists()
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """``list`` says of each server where it is or how to get it, ``install`` fails in one sentence without Go."""
+    monkeypatch.setenv("RUD_VERSITYGW", str(program(tmp_path / "own")))
+    assert main(["list"]) == 0
+    assert f"versitygw: {tmp_path / 'own'}" in capsys.readouterr().out
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("RUD_VERSITYGW")
+    assert main(["list"]) == 1
+    assert "install versitygw" in capsys.readouterr().out
+    assert main(["install", "versitygw"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("required", "outcome"), [({}, "1 skipped"), ({"RUD_REQUIRE_SERVERS": "1"}, "1 error")], ids=["skips", "fails"]
+)
+def test_a_missing_server_is_seen(required: dict[str, str], outcome: str, tmp_path: Path) -> None:
+    """The fixtures, asked for by one line, skip a test with the way to install what is missing, or fail it if told."""
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["rud_fakes.servers"]\n')
+    (tmp_path / "test_it.py").write_text("def test_it(rud_versitygw, rud_prefix): pass\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        env={**os.environ, "RUD_REQUIRE_SERVERS": "", "RUD_VERSITYGW": "/nowhere", "COLUMNS": "400", **required},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert outcome in done.stdout, done.stdout + done.stderr
+    assert "RUD_VERSITYGW names '/nowhere'" in done.stdout
+    assert "install versitygw" in done.stdout
