@@ -43,6 +43,8 @@ if TYPE_CHECKING:
         UploadTimeoutError,
         WorkerDiedError,
     )
+    from rud.logger import Logger, State
+    from rud.remote_uploader_downloader import RemoteUploaderDownloader
     from rud.store import Backend, Capabilities, ObjectMeta, PutMode, PutResult
     from rud.upload import Upload
     from rud.uploader import Uploader
@@ -58,6 +60,9 @@ _MODULE_OF = {
     "Report": "rud._report",
     "UploadState": "rud._transfer",
     "Downloader": "rud.downloader",
+    "Logger": "rud.logger",
+    "State": "rud.logger",
+    "RemoteUploaderDownloader": "rud.remote_uploader_downloader",
     "Backend": "rud.store",
     "Capabilities": "rud.store",
     "ObjectMeta": "rud.store",
@@ -68,7 +73,7 @@ _MODULE_OF = {
 }
 """Where the names live that are not errors."""
 
-_NEED_POSIX = frozenset({"Upload", "Uploader", "UploadState"})
+_NEED_POSIX = frozenset({"RemoteUploaderDownloader", "Upload", "Uploader", "UploadState"})
 
 __all__ = [
     "__version__",
@@ -84,6 +89,7 @@ __all__ = [
     "InvalidKeyError",
     "KeyTemplate",
     "LeftUpload",
+    "Logger",
     "ObjectExistsError",
     "ObjectMeta",
     "ObjectNotFoundError",
@@ -95,9 +101,11 @@ __all__ = [
     "PutMode",
     "PutResult",
     "RankInfo",
+    "RemoteUploaderDownloader",
     "Report",
     "RudError",
     "SpoolError",
+    "State",
     "StoreClosedError",
     "StoreError",
     "ThrottledError",

@@ -126,10 +126,9 @@ PARSERS: dict[str, Callable[[object], Any]] = {
 }
 
 
-class GivenOptions(TypedDict, total=False):
-    """The options as keyword arguments; ``Options`` says what each means. ``None`` is not given."""
+class OtherOptions(TypedDict, total=False):
+    """The options as keyword arguments, but the one that ``RemoteUploaderDownloader`` also takes by position."""
 
-    upload_staging_folder: str | os.PathLike[str] | None
     staging_mode: Literal["auto", "reflink", "link", "move", "copy"] | None
     fsync: bool | None
     max_staged_bytes: int | str | None
@@ -139,6 +138,12 @@ class GivenOptions(TypedDict, total=False):
     close_timeout: float | None
     orphan_grace: float | None
     on_failure: Literal["raise", "warn"] | None
+
+
+class GivenOptions(OtherOptions, total=False):
+    """The options as keyword arguments; ``Options`` says what each means. ``None`` is not given."""
+
+    upload_staging_folder: str | os.PathLike[str] | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,20 @@ from pathlib import Path
 from typing import assert_type
 
 import rud
-from rud import Downloader, KeyTemplate, ObjectMeta, RankInfo, Report, Upload, Uploader, UploadState
+from rud import (
+    Downloader,
+    KeyTemplate,
+    Logger,
+    ObjectMeta,
+    ObjectStore,
+    RankInfo,
+    RemoteUploaderDownloader,
+    Report,
+    State,
+    Upload,
+    Uploader,
+    UploadState,
+)
 
 
 def training(folder: Path) -> None:
@@ -34,6 +47,23 @@ def names() -> None:
     assert_type(rud.__version__, str)
 
 
+def logging(folder: Path) -> None:
+    files = RemoteUploaderDownloader("s3://my-bucket", {"region_name": "x"}, "{rank}", 1, folder, True, 3, fsync=True)
+    state = State(run_name="foo")
+    logger = Logger(state, destinations=[files])
+    files.init(state, logger)
+    logger.upload_file(remote_file_name="bar.txt", file_path="path/to/file.txt")
+    files.upload_file(state, "bar.txt", folder / "file.txt", overwrite=True)
+    files.download_file("bar.txt", "bar.txt", True)
+    files.fit_end(state, logger)
+    assert_type(files.remote_backend, ObjectStore)
+    assert_type(files.get_uri_for_file("bar.txt"), str)
+    files.close(state, logger)
+    files.post_close()
+
+
 def wrong(folder: Path) -> None:
     Uploader(folder, staging_mode="teleport")  # type: ignore[arg-type]
     Uploader(folder, colour="red")  # type: ignore[call-arg]
+    RemoteUploaderDownloader("s3://my-bucket", staging_mode="teleport")  # type: ignore[arg-type]
+    RemoteUploaderDownloader("s3://my-bucket", colour="red")  # type: ignore[call-arg]
