@@ -37,6 +37,8 @@ class Job:
     """Send even over an object that is newer than the accept and not ours, or that may not be looked at."""
     aborts: tuple[str, ...] = ()
     """Multipart uploads that died with an earlier attempt."""
+    strays: bool = False
+    """There may be others, of which nobody has learnt."""
 
     def to_wire(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _NAMES}
@@ -77,6 +79,8 @@ def attempt(
     CRC32C of a payload that had none, once it was read to the end, whatever becomes of the attempt."""
     for upload_id in job.aborts:
         backend.abort(job.key, upload_id)
+    if job.strays:
+        backend.abort(job.key, None)
     if job.look and job.overwrite:
         verdict = _look(backend, job)
         if verdict is not None:

@@ -289,7 +289,6 @@ def _popen(stdin: int, stdout: int) -> subprocess.Popen[bytes]:
         bufsize=0,
         close_fds=True,
         start_new_session=True,
-        cwd="/",
         env={**os.environ, MARK: str(os.getpid())},
     )
 

@@ -13,31 +13,15 @@ from rud._destination import PartFile, check_destination
 from rud._source import Progress, ProgressCallback, SourceFile, open_regular
 from rud.errors import (
     IntegrityError,
-    InvalidKeyError,
     ObjectStoreTransientError,
     RudError,
     StoreClosedError,
     StoreError,
     UnsupportedOperationError,
 )
-from rud.store import Backend, ObjectMeta, PutMode
+from rud.store import Backend, ObjectMeta, PutMode, check_key
 
 StrPath = str | os.PathLike[str]
-
-
-def check_key(key: object) -> str:
-    """``key``, if some store could keep it: text with at least one character, without NUL, encodable in UTF-8."""
-    if not isinstance(key, str):
-        raise InvalidKeyError(f"a key is text (str), not {type(key).__name__}")
-    if not key:
-        raise InvalidKeyError("a key has at least one character")
-    if "\0" in key:
-        raise InvalidKeyError(f"the key {key!r} has a NUL character, which no store keeps")
-    try:
-        key.encode()
-    except UnicodeEncodeError as error:
-        raise InvalidKeyError(f"the key {key!r} cannot be written as UTF-8: {error.reason}") from None
-    return key
 
 
 def verify(key: str, part: PartFile, meta: ObjectMeta, expected: ObjectMeta) -> None:
@@ -52,8 +36,10 @@ def verify(key: str, part: PartFile, meta: ObjectMeta, expected: ObjectMeta) -> 
         raise ObjectStoreTransientError.during("get", key, f"only {part.written} of {meta.size} bytes arrived")
     if part.written > meta.size:
         raise IntegrityError.during("get", key, f"{part.written} bytes arrived, but it has {meta.size}")
-    if meta.checksum is not None and part.crc32c != meta.checksum:
-        reason = f"the bytes have CRC32C {part.crc32c:08x}, the object has {meta.checksum:08x}"
+    # Services tell no sum with a part of an object; that it is of the same version is checked above.
+    checksum = expected.checksum if meta.checksum is None else meta.checksum
+    if checksum not in (None, part.crc32c):
+        reason = f"the bytes have CRC32C {part.crc32c:08x}, the object has {checksum:08x}"
         raise IntegrityError.during("get", key, reason)
 
 

@@ -196,6 +196,25 @@ class WorkerPool:
         if not self._await(everything, timeout):
             raise UploadTimeoutError(f"not everything is stored within {timeout} s; the rest stays spooled")
 
+    def probe(self) -> None:
+        """Until a worker has found out whether the destination can be written to; raises why not.
+
+        What may pass is tried ``policy.attempts`` times, as an upload is.
+        """
+        self.refuse_in_a_child("probe")
+        inquiry = self._destination.inquiry
+        with self._changed:
+            self._destination.ask(self._runtime.clock.monotonic())
+        self._runtime.wake()
+        self._runtime.wait_until(
+            self._changed, lambda: inquiry.over or bool(self._supervisor.trouble or self._fatal or self._finished), None
+        )
+        if not inquiry.over:
+            self._raise_trouble()
+            raise PoolClosedError("the uploader was closed before the destination had answered")
+        if inquiry.error is not None:
+            raise inquiry.error
+
     def take_failures(self) -> list[Exception]:
         """Errors of own uploads that no caller has been told of; each is handed out once."""
         with self._changed:

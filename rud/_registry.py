@@ -59,6 +59,7 @@ def _file_uri(path: str) -> str:
 
 _BUILT_IN = {
     "file": _Scheme("rud.backends.local:LocalObjectStore", split=_split_folder),
+    "s3": _Scheme("rud.backends.s3:S3ObjectStore", extra="s3", library="boto3"),
 }
 
 _registered: dict[str, _Scheme] = {}
@@ -97,8 +98,7 @@ def resolve(uri: str | os.PathLike[str], backend_kwargs: Mapping[str, Any] | Non
     bucket = _agreed("bucket", bucket, arguments)
     prefix = _agreed("prefix", prefix, arguments)
     spec = StoreSpec(name, scheme.backend, bucket, prefix, arguments, library=scheme.library)
-    spec.check()
-    return spec
+    return spec.checked()
 
 
 def _copied(backend_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import enum
 import random
 from dataclasses import dataclass, field
 
-from rud.errors import CredentialsExpiredError, ObjectStoreTransientError, ThrottledError
+from rud.errors import ConfigurationError, CredentialsExpiredError, ObjectStoreTransientError, ThrottledError
 
 MAX_RETRY_AFTER = 120.0
 """Seconds: the longest ``Retry-After`` that is honoured to the letter. Services have been seen to send 3,600."""
@@ -76,6 +76,32 @@ class Blame(enum.Enum):
 
 
 @dataclass(slots=True)
+class Inquiry:
+    """Somebody waits to hear whether the destination can be written to."""
+
+    tries: int = 0
+    """Failures that may pass which are still borne; 0: nobody asks."""
+    error: Exception | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.tries == 0
+
+    def begin(self, tries: int) -> None:
+        self.tries, self.error = tries, None
+
+    def failed(self, error: Exception) -> None:
+        """An error that may pass."""
+        if self.tries:
+            self.tries -= 1
+            self.error = error
+
+    def answered(self, error: Exception | None) -> None:
+        if self.tries:
+            self.tries, self.error = 0, error
+
+
+@dataclass(slots=True)
 class Destination:
     """What is known of the other side: open, in doubt (a probe is under way or due), or out.
 
@@ -94,6 +120,7 @@ class Destination:
     """The last failure of an outage."""
     reopen: bool = field(default=False, init=False)
     """The next probe has to open the store anew: the credentials have expired."""
+    inquiry: Inquiry = field(default_factory=Inquiry, init=False)
     _last_answer: float = field(default=float("-inf"), init=False)
     _out_since: float | None = field(default=None, init=False)
     _probe_at: float | None = field(default=None, init=False)
@@ -105,8 +132,15 @@ class Destination:
         """Uploads may start."""
         return self._probe_at is None
 
+    def ask(self, now: float) -> None:
+        """Let a worker find out whether we may write there; ``inquiry`` has the answer."""
+        self.inquiry.begin(self.policy.attempts)
+        if self._probe_at is None:
+            self._probe_at = now
+
     def heard(self, now: float) -> None:
         """Any answer that is not transient, of any request."""
+        self.inquiry.answered(None)
         self.answered = True
         self._last_answer = now
         self.trouble = self.error = self._out_since = self._probe_at = None
@@ -128,9 +162,14 @@ class Destination:
         return Blame.UNDECIDED
 
     def refuse(self, error: Exception, now: float) -> None:
-        """The destination itself is missing or cannot be opened: stopped at once, probed all the same."""
+        """The destination itself is missing or cannot be opened: stopped at once, probed all the same.
+
+        One that has answered before has not been set up wrongly: then a wrong clock or certificate is an outage.
+        """
+        self.inquiry.answered(error)
         self._out(error, now, probe_at=now + self.policy.cap)
-        self.trouble = error
+        if not (self.answered and isinstance(error, ConfigurationError)):
+            self.trouble = error
 
     def probe_due(self, now: float) -> bool:
         return not self._probing and self._probe_at is not None and self._probe_at <= now
@@ -139,6 +178,7 @@ class Destination:
         self._probing = True
 
     def probe_failed(self, error: Exception, now: float, chance: random.Random) -> None:
+        self.inquiry.failed(error)
         self._failures += 1
         self._out(error, now, probe_at=now + self.policy.delay(self._failures + 1, error, chance))
 

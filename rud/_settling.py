@@ -23,6 +23,7 @@ from rud._transfer import Order, Transfer, UploadState
 from rud.errors import (
     AccessDeniedError,
     BucketNotFoundError,
+    ConfigurationError,
     CredentialsExpiredError,
     IntegrityError,
     ObjectExistsError,
@@ -96,11 +97,22 @@ class Settling:
             # Only what an earlier run has left may be too old to be sent: nobody waited with this one.
             force=self.force or not entry.adopted,
             aborts=entry.multiparts,
+            strays=entry.strays,
         )
 
     def multipart(self, entry: SpoolEntry, upload_id: str) -> None:
         entry.multiparts += (upload_id,)  # for the next attempt, should this worker die
         self.spool.multipart(entry, upload_id)
+
+    def attempt_vanished(self, entry: SpoolEntry) -> None:
+        """Its worker ended without an answer."""
+        entry.strays = True
+
+    def _bequeath(self, transfer: Transfer, heir: Transfer) -> None:
+        """What an upload has left in the store is removed by the one that takes its place."""
+        for upload_id in transfer.entry.multiparts:
+            self.multipart(heir.entry, upload_id)
+        heir.entry.strays |= transfer.entry.strays
 
     def take(self, effects: Effects) -> None:
         """What a decision of the pool has ended; recorded by the next ``record``. Called under the lock."""
@@ -159,7 +171,7 @@ class Settling:
                 self._doubted.append((transfer, error))
             until = now + self.policy.delay(transfer.attempts + 1, error, self.chance)
             self._decide(lambda: self.scheduler.postpone(transfer, until))
-        elif isinstance(error, BucketNotFoundError):
+        elif isinstance(error, BucketNotFoundError | ConfigurationError):
             with self.lock:
                 self.destination.refuse(error, now)
             self._decide(lambda: self.scheduler.postpone(transfer, now))
@@ -170,17 +182,19 @@ class Settling:
 
     def judge(self, error: Exception | None, now: float) -> None:
         """A probe came back: without an error, what was in doubt is charged to the uploads themselves."""
-        if isinstance(error, ObjectStoreTransientError | CredentialsExpiredError):
+        if isinstance(
+            error, ObjectStoreTransientError | CredentialsExpiredError | BucketNotFoundError | ConfigurationError
+        ):
             with self.lock:
-                self.destination.probe_failed(error, now, self.chance)
-            self._doubted.clear()
-            return
-        if isinstance(error, BucketNotFoundError):
-            with self.lock:
-                self.destination.refuse(error, now)
+                if isinstance(error, BucketNotFoundError | ConfigurationError):
+                    self.destination.refuse(error, now)
+                else:
+                    self.destination.probe_failed(error, now, self.chance)
                 self.lock.notify_all()
             self._doubted.clear()
             return
+        with self.lock:
+            self.destination.inquiry.answered(error)
         self._answered(now)
         doubted, self._doubted = self._doubted, []
         for transfer, reason in doubted:
@@ -215,6 +229,7 @@ class Settling:
         with self.lock:
             first = not self.destination.answered
             self.destination.heard(now)
+            self.lock.notify_all()
         if first:
             self.spool.answered()
 
@@ -262,6 +277,8 @@ class Settling:
     def _record(self, transfer: Transfer) -> None:
         outcome = _OUTCOMES.get(transfer.state)
         if outcome is not None:
+            if transfer.successor is not None:
+                self._bequeath(transfer, transfer.successor)
             if not self._settle(transfer):
                 with self.lock:
                     self.unrecorded.append(transfer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from rud.errors import ConfigurationError, RudError
@@ -39,12 +39,14 @@ class StoreSpec:
                 said = said.replace(secret, "***")
             raise ConfigurationError(f"the store {self.backend!r} cannot be built: {said}") from error
 
-    def check(self) -> None:
-        """Raise ``ConfigurationError`` unless the class can be imported, is whole, and takes these arguments."""
+    def checked(self) -> Self:
+        """This spec with its arguments resolved; ``ConfigurationError`` unless the class can be imported, is whole, and
+        takes them."""
         cls = self._class()
         if missing := sorted(getattr(cls, "__abstractmethods__", ())):
             raise ConfigurationError(f"{self.backend!r} lacks methods of rud.Backend: {', '.join(missing)}")
         self._check_arguments(cls)
+        return replace(self, arguments=cls.resolve_arguments(dict(self.arguments)))
 
     @property
     def uri(self) -> str:

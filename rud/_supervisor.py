@@ -204,6 +204,7 @@ class Supervisor:
             with self.lock:
                 self.destination.probe_lost(now)
         if transfer is not None:
+            self.settling.attempt_vanished(transfer.entry)
             self._quiet(slot, transfer, now)
             self.settling.worker_lost(transfer, f"{obituary} after {slot.read} of {transfer.entry.size} bytes", POISON)
         elif slot.deaths >= CRASH_LOOP:
@@ -244,6 +245,7 @@ class Supervisor:
         if phase is Phase.PROBING:
             self.settling.judge(stalled, now)
         if transfer is not None:
+            self.settling.attempt_vanished(transfer.entry)
             with self.lock:
                 self.scheduler.quiet(transfer, now + self.limits.late_window)
             self.settling.attempt_failed(transfer, stalled, began=slot.began, now=now)

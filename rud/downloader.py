@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from rud._clock import Clock, SystemClock, new_random
 from rud._destination import PartFile, check_destination
-from rud._object_store import ObjectStore, StrPath, check_key, same_version
+from rud._object_store import ObjectStore, StrPath, same_version
 from rud._registry import resolve
 from rud._retry import RetryPolicy
 from rud._source import Progress, ProgressCallback
@@ -23,7 +23,7 @@ from rud.errors import (
     StoreClosedError,
     StoreError,
 )
-from rud.store import ObjectMeta
+from rud.store import ObjectMeta, check_key
 
 _RETRIED = (ObjectStoreTransientError, IntegrityError, CredentialsExpiredError)
 

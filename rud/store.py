@@ -11,8 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
+from rud.errors import InvalidKeyError
+
 Offer = Literal[True] | str
 """``True``: offered. A text: not offered, and this is why."""
+
+
+Arguments = dict[str, Any]
+"""Of a constructor or a request, by name."""
 
 
 class PutMode(enum.Enum):
@@ -66,11 +72,52 @@ class PutResult:
     version: str | None = None
 
 
-class Source(Protocol):
-    """A body to send: binary, seekable, of known size. ``rud._body.Body`` is one."""
+def check_key(key: object) -> str:
+    """``key``, if some store could keep it: text with at least one character, without NUL, encodable in UTF-8."""
+    if not isinstance(key, str):
+        raise InvalidKeyError(f"a key is text (str), not {type(key).__name__}")
+    if not key:
+        raise InvalidKeyError("a key has at least one character")
+    if "\0" in key:
+        raise InvalidKeyError(f"the key {key!r} has a NUL character, which no store keeps")
+    try:
+        key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidKeyError(f"the key {key!r} cannot be written as UTF-8: {error.reason}") from None
+    return key
 
+
+class Section(Protocol):
+    """A piece of a body in memory, to be sent once or several times: binary and seekable.
+
+    ``crc32c`` is of the piece. ``error`` is what a read of it has raised: a trouble of the upload, not of the store,
+    however an SDK wraps it. After ``revoke`` reads raise its argument.
+    """
+
+    @property
+    def crc32c(self) -> int: ...
+    @property
+    def error(self) -> BaseException | None: ...
+    def revoke(self, error: BaseException, /) -> None: ...
+    def __len__(self) -> int: ...
+    def read(self, size: int | None = -1, /) -> memoryview: ...
+    def seek(self, offset: int, whence: int = 0, /) -> int: ...
+    def tell(self) -> int: ...
+
+
+class Source(Protocol):
+    """A body to send: binary, seekable, of known size. ``rud._body.Body`` is one.
+
+    A backend reads it in order, by ``read`` or by ``load``, which reads the next bytes into ``buffer`` and counts them
+    as read only when the section is read: for whoever sums pieces before they are sent, or sends several at once.
+    ``crc32c`` is the sum of the whole, once all was read.
+    """
+
+    @property
+    def crc32c(self) -> int | None: ...
     def __len__(self) -> int: ...
     def read(self, size: int | None = -1, /) -> bytes: ...
+    def load(self, buffer: memoryview, /) -> Section: ...
     def seek(self, offset: int, whence: int = 0, /) -> int: ...
     def tell(self) -> int: ...
 
@@ -99,6 +146,12 @@ class Backend(ABC):
 
     public_arguments: ClassVar[frozenset[str]] = frozenset()
     """Arguments that may be written to disk and shown; of all others only the name ever is."""
+
+    @classmethod
+    def resolve_arguments(cls, arguments: Arguments) -> Arguments:
+        """``arguments``, with what the environment adds to where they lead (an endpoint, say), so that workers and
+        later runs are led to the same place. No request. As they are, unless an author says otherwise."""
+        return arguments
 
     @property
     @abstractmethod
@@ -142,8 +195,12 @@ class Backend(ABC):
         """Remove the object; one that is not there is no error."""
 
     @abstractmethod
-    def abort(self, key: str, upload_id: str) -> None:
-        """End an unfinished multipart upload of ours, of this process or of a dead one; unknown ids are no error."""
+    def abort(self, key: str, upload_id: str | None) -> None:
+        """End an unfinished multipart upload of ours, of this process or of a dead one; unknown ids are no error.
+
+        ``None``: every one of ``key`` that bears the mark of ours, where the store can tell: a put that died may have
+        begun one whose id nobody has learnt.
+        """
 
     @abstractmethod
     def probe(self) -> None:
@@ -159,4 +216,3 @@ class Backend(ABC):
 
 
 BackendClass = type[Backend]
-Arguments = dict[str, Any]

@@ -183,6 +183,15 @@ class Uploader:
         transfer = self._pool.submit(staged, key, overwrite=overwrite, after=transfers)
         return Upload(self._pool, transfer, uri)
 
+    def probe(self) -> None:
+        """Return when a worker has found that the destination can be written to; it leaves nothing there.
+
+        Raises what it has found instead: ``BucketNotFoundError``, ``AccessDeniedError``, ``ConfigurationError`` (a
+        clock or a certificate, say) at once, ``ObjectStoreTransientError`` after ``num_attempts`` tries,
+        ``WorkerDiedError`` by way of ``OutageError`` when no worker can be had.
+        """
+        self._pool.probe()
+
     def raise_if_failed(self) -> None:
         """Raise the first failure that nobody has been told of, the others as its notes; each is reported once.
 

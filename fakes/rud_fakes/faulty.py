@@ -93,7 +93,7 @@ class FaultyBackend(Backend):
         with self._meeting("delete", key):
             self._backend.delete(key)
 
-    def abort(self, key: str, upload_id: str) -> None:
+    def abort(self, key: str, upload_id: str | None) -> None:
         with self._meeting("abort", key):
             self._backend.abort(key, upload_id)
 

@@ -12,9 +12,8 @@ import google_crc32c
 
 from rud._body import CHUNK
 from rud._clock import SystemClock
-from rud._object_store import check_key
 from rud.errors import IntegrityError, ObjectExistsError, ObjectNotFoundError, StoreClosedError
-from rud.store import Backend, Capabilities, ObjectMeta, OnMultipart, PutMode, PutResult, Sink, Source
+from rud.store import Backend, Capabilities, ObjectMeta, OnMultipart, PutMode, PutResult, Sink, Source, check_key
 
 _CAPABILITIES = Capabilities(
     create=True,
@@ -128,7 +127,7 @@ class MemoryBackend(Backend):
         with self._bucket.lock:
             self._bucket.objects.pop(whole, None)
 
-    def abort(self, key: str, upload_id: str) -> None:
+    def abort(self, key: str, upload_id: str | None) -> None:
         self._whole("abort", key)
 
     def probe(self) -> None:

@@ -49,6 +49,8 @@ class SpoolEntry:
     in_flight: bool = False
     multiparts: tuple[str, ...] = ()
     adopted: bool = False
+    strays: bool = False
+    """An attempt at its key has ended without an answer: the store may hold parts that nobody has told us of."""
     outcome: Outcome | None = None
     """Set once the outcome is in the log."""
 
@@ -84,7 +86,7 @@ class SpoolEntry:
             crc, path, offset = header["crc"], os.path.join(owner.big, name), 0
         return cls(
             header["id"], header["key"], header["size"], header["overwrite"], crc, path, offset, header["mtime"],
-            tuple(header.get("after", ())), owner, segment, adopted=True,
+            tuple(header.get("after", ())), owner, segment, adopted=True, strays=True,
         )  # fmt: skip
 
 

@@ -158,9 +158,9 @@ class LocalObjectStore(Backend):
                 os.unlink(name, dir_fd=folder)
             remove_empty(self._root, folders)
 
-    def abort(self, key: str, upload_id: str) -> None:
+    def abort(self, key: str, upload_id: str | None) -> None:
         *folders, _ = self._segments("abort", key)
-        if not is_temporary(upload_id):
+        if upload_id is None or not is_temporary(upload_id):
             return
         with translated("abort", key), suppress(FileNotFoundError, NotADirectoryError):
             with folder_at(self._root, folders) as folder:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from rud._body import Body
+from rud._body import Body, Section
 from rud.errors import (
     IntegrityError,
     InvalidKeyError,
@@ -125,23 +125,18 @@ class Model(RuleBasedStateMachine):
         assert expected == [(meta.key, meta.size) for meta in self.backend.list("")]
 
 
-class Failing:
+class Failing(Body):
     """A source of three bytes whose reads raise ``error``."""
 
     def __init__(self, error: BaseException) -> None:
+        super().__init__(io.BytesIO(b"abc"), 3)
         self._error = error
 
-    def __len__(self) -> int:
-        return 3
-
-    def read(self, size: int | None = -1, /) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
         raise self._error
 
-    def seek(self, offset: int, whence: int = 0, /) -> int:
-        return offset
-
-    def tell(self) -> int:
-        return 0
+    def load(self, buffer: memoryview) -> Section:
+        raise self._error
 
 
 class BackendContract:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rud_fakes.faulty import Fault, FaultyBackend
 from rud_fakes.memory import MemoryBackend
 
-from rud._object_store import ObjectStore, check_key
+from rud._object_store import ObjectStore
 from rud.errors import (
     AccessDeniedError,
     IntegrityError,
@@ -27,7 +27,7 @@ from rud.errors import (
     StoreError,
     UnsupportedOperationError,
 )
-from rud.store import Capabilities, ObjectMeta, Sink
+from rud.store import Capabilities, ObjectMeta, Sink, check_key
 from tests.support.contract import put
 
 MIB = 1 << 20
