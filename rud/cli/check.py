@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rud.cli import exits
@@ -48,16 +49,15 @@ def run(args: Any) -> int:
     facts = _facts(spec)
     for line in _lines(facts):
         show(line)
-    trial = Trial(SystemClock(), new_random(), spec.uri, lambda step: show(_line(step)))
+    said: set[str] = set()
+    trial = Trial(SystemClock(), new_random(), spec.uri, lambda step: show(_row(step, said)))
     opened: list[ObjectStore] = []
-    trial.step("open", lambda: _open(spec, facts, opened))
+    trial.step("open", lambda: _open(spec, facts, opened, show))
     if opened:
-        show(f"  credentials: {facts['credentials']}")
         with opened[0] as store:
             trial.run(store)
-    left = {"left": trial.left}
     steps = [_step_facts(step, secrets) for step in trial.steps]
-    return exits.finish(args, _code(trial.steps), _summary(trial.steps), **facts, steps=steps, **left)
+    return exits.finish(args, _code(trial.steps), _summary(trial.steps), **facts, steps=steps, left=trial.left)
 
 
 def without(secrets: tuple[str, ...], text: str) -> str:
@@ -79,7 +79,7 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     return [*lines, *(f"  {name}: given, not shown" for name in facts["not_shown"])]
 
 
-def _open(spec: StoreSpec, facts: dict[str, Any], opened: list[ObjectStore]) -> str:
+def _open(spec: StoreSpec, facts: dict[str, Any], opened: list[ObjectStore], show: Callable[[str], object]) -> str:
     from rud._object_store import ObjectStore
 
     store = ObjectStore(spec.open())
@@ -87,18 +87,27 @@ def _open(spec: StoreSpec, facts: dict[str, Any], opened: list[ObjectStore]) -> 
     with store.calling("open", "") as backend:
         found = getattr(backend, "credentials_from", None)
         facts["credentials"] = "this store does not say that it needs any" if found is None else str(found())
+    show(f"  credentials: {facts['credentials']}")
     return ""
 
 
-def _line(step: Step) -> str:
+def _row(step: Step, said: set[str]) -> str:
+    """The line of a step, and one for what to do about it; what was ``said`` before is not said again."""
     time = "" if step.milliseconds is None else f"{step.milliseconds:.1f} ms"
-    return f"  {step.name:7}{time:>11}  {step.verdict}{': ' if step.text else ''}{step.text}"
+    wrong = bool(step.code)
+    text = "as above" if wrong and step.text in said else step.text
+    row = f"  {step.name:7}{time:>11}  {step.verdict}{': ' if text else ''}{text}"
+    if step.advice and step.advice not in said:
+        row += f"\n{'':22}{step.advice}"
+    if wrong:
+        said |= {step.text, step.advice}
+    return row
 
 
 def _step_facts(step: Step, secrets: tuple[str, ...]) -> dict[str, object]:
     time = None if step.milliseconds is None else round(step.milliseconds, 3)
-    text = without(secrets, step.text)
-    return {"step": step.name, "verdict": step.verdict, "milliseconds": time, "text": text, "exit": step.code}
+    words = {name: without(secrets, getattr(step, name)) for name in ("text", "advice")}
+    return {"step": step.name, "verdict": step.verdict, "milliseconds": time, **words, "exit": step.code}
 
 
 def _code(steps: list[Step]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import google_crc32c
@@ -37,6 +37,15 @@ Verdict = Literal["ok", "refused", "trouble", "failed", "not tried", "not offere
 _RIGHTS = {"probe": "write", "write": "write", "create": "write", "list": "list", "delete": "delete"}
 """What a step needs; the others read."""
 
+_ADVICE: tuple[tuple[type[RudError], str], ...] = (
+    (CredentialsExpiredError, "renew the credentials"),
+    (AccessDeniedError, "are the credentials the right ones, and may they {right} below {where}?"),
+    (BucketNotFoundError, "make it, or correct the URI"),
+    (ObjectStoreTransientError, "look at the endpoint, the network and its proxies, and try again"),
+    (IntegrityError, "do not rely on this store, or on what stands between it and here, before that is explained"),
+)
+"""What to do about it, where the error does not say so itself."""
+
 _DONE_WITH = (ObjectStoreTransientError, BucketNotFoundError, CredentialsExpiredError, ConfigurationError)
 """After one of these every other request would come to the same."""
 
@@ -52,11 +61,13 @@ _NOTHING_WRITTEN = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step came to. ``code``: its exit code; ``milliseconds``: ``None`` when it was not tried."""
+    """What one step came to. ``text``: what was found, or what is wrong, and ``advice``: what to do about it;
+    ``code``: its exit code; ``milliseconds``: ``None`` when it was not tried."""
 
     name: str
     verdict: Verdict = "ok"
     text: str = ""
+    advice: str = ""
     milliseconds: float | None = None
     code: int = exits.DONE
 
@@ -95,23 +106,24 @@ class Trial:
             return
         began = self.clock.monotonic()
         try:
-            text, verdict, code = act(), _verdict(None), exits.DONE
+            done = Step(name, text=act())
         except RudError as error:
             if isinstance(error, _DONE_WITH):
                 self.over = _why_over(error)
-            text, verdict, code = self._sentence(name, error), _verdict(error), exits.code_of(error)
-        self._add(Step(name, verdict, text, 1000 * (self.clock.monotonic() - began), code))
+            reason = error.reason if isinstance(error, StoreError) and error.reason else str(error)
+            done = Step(name, _verdict(error), reason, self._advice(name, error), code=exits.code_of(error))
+        self._add(replace(done, milliseconds=1000 * (self.clock.monotonic() - began)))
 
     def run(self, store: ObjectStore) -> None:
         """Every step that makes sense; what was written is removed, also when Ctrl-C ends it."""
         try:
             self.step("probe", lambda: self._probe(store))
             self.step("write", lambda: self._write(store), unless=self.over)
-            self.step("read", lambda: self._read(store), unless=self._nothing("read"))
-            self.step("head", lambda: self._head(store), unless=self._nothing("look at"))
+            self.step("read", lambda: self._read(store), unless=self._nothing)
+            self.step("head", lambda: self._head(store), unless=self._nothing)
             self.step("list", lambda: self._list(store), unless=self.over)
             if (offer := store.backend.capabilities.create) is True:
-                self.step("create", lambda: self._create(store), unless=self._nothing("leave as it is"))
+                self.step("create", lambda: self._create(store), unless=self._nothing)
             else:
                 self._add(Step("create", "not offered", offer))
         finally:
@@ -121,8 +133,9 @@ class Trial:
         self.steps.append(step)
         self.tell(step)
 
-    def _nothing(self, to_do: str) -> str:
-        return self.over or ("" if self._stored else f"there is nothing to {to_do}")
+    @property
+    def _nothing(self) -> str:
+        return self.over or ("" if self._stored else "nothing was written")
 
     def _probe(self, store: ObjectStore) -> str:
         with store.calling("probe", "") as backend:
@@ -193,34 +206,15 @@ class Trial:
         self._to_remove = False
         return ""
 
-    def _sentence(self, name: str, error: RudError) -> str:
-        reason = error.reason if isinstance(error, StoreError) and error.reason else str(error)
-        advice = self._advice(name, error)
-        if name == "delete":
-            advice = f"the object {self._key} is left below {self.where}: remove it" + (f"; {advice}" if advice else "")
-        return f"{reason}; {advice}" if advice else reason
-
     def _advice(self, name: str, error: RudError) -> str:
-        match error:
-            case CredentialsExpiredError():
-                return "renew the credentials"
-            case AccessDeniedError():
-                right = _RIGHTS.get(name, "read")
-                return f"are the credentials the right ones, and may they {right} below {self.where}?"
-            case BucketNotFoundError():
-                return "make it, or correct the URI"
-            case ObjectStoreTransientError():
-                return "look at the endpoint, the network and its proxies, and try again"
-            case IntegrityError():
-                return "do not rely on this store, or on what stands between it and here, before that is explained"
-            case _:
-                return ""
+        if name == "delete":
+            return f"the object {self._key} is left below {self.where}: remove it"
+        advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), "")
+        return advice.format(right=_RIGHTS.get(name, "read"), where=self.where)
 
 
-def _verdict(error: RudError | None) -> Verdict:
+def _verdict(error: RudError) -> Verdict:
     match error:
-        case None:
-            return "ok"
         case AccessDeniedError():
             return "refused"
         case ObjectStoreTransientError():

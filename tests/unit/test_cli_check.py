@@ -76,7 +76,7 @@ def test_reader(memory: MemoryBackend) -> None:
         "create": "not tried",
         "delete": "not tried",
     }
-    assert "may they write below memory://check?" in trial.steps[1].text
+    assert "may they write below memory://check?" in trial.steps[1].advice
 
 
 def test_writer(memory: MemoryBackend) -> None:
@@ -86,7 +86,7 @@ def test_writer(memory: MemoryBackend) -> None:
     refused = {"read", "head", "list", "delete"}
     assert {step.name for step in trial.steps if step.verdict == "refused"} == refused
     assert [meta.key for meta in memory.list("")] == [trial.left]
-    assert f"the object {trial.left} is left below memory://check: remove it" in trial.steps[-1].text
+    assert f"the object {trial.left} is left below memory://check: remove it" in trial.steps[-1].advice
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,8 @@ def test_no_use_in_going_on(memory: MemoryBackend, error: type[errors.StoreError
     trial = tried(Fault("probe", error.during("probe", "", "it said so")), memory=memory)
 
     assert [step.verdict for step in trial.steps[1:]] == ["not tried"] * 6
-    assert trial.steps[0].text.startswith("it said so; ")
-    assert said in trial.steps[0].text
-    assert trial.steps[0].code == code
+    assert (trial.steps[0].text, trial.steps[0].code) == ("it said so", code)
+    assert said in trial.steps[0].advice
 
 
 def test_wrong_setting_that_only_a_request_shows(memory: MemoryBackend) -> None:
@@ -210,8 +209,8 @@ def test_command(rud: Rud, tmp_path: Path) -> None:
     assert (done.code, done.last) == (exits.DONE, "OK: it can be written, read, listed and cleaned up")
     lines = done.out.splitlines()
     assert lines[0] == f"file://{tmp_path}, served by rud.backends.local:LocalObjectStore"
-    assert [line.split()[0] for line in lines[1:-1]] == ["open", "credentials:", *STEPS]
-    assert all(" ms  ok" in line for line in lines[3:-1])
+    assert [line.split()[0] for line in lines[1:-1]] == ["credentials:", "open", *STEPS]
+    assert all(" ms  ok" in line for line in lines[2:-1])
     assert contents_of(tmp_path) == {}
 
 
@@ -266,11 +265,14 @@ def test_store_that_cannot_be_built(rud: Rud, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_summary_of_what_does_not_work(rud: Rud, tmp_path: Path) -> None:
-    """The last line has the verdicts, the worst of which is the exit code."""
+    """The last line has the verdicts, the worst of which is the exit code; nothing is said twice."""
     switched_store.register()
     switched_store.switch_off(tmp_path, "AccessDeniedError")
 
     done = rud("check", switched_store.uri_of(tmp_path))
 
     assert done.code == exits.FAILED
+    assert done.out.count("it is out of service") == 1
+    assert done.out.count("may they write below") == 1
+    assert "refused: as above\n" in done.out
     assert done.last == "NOT OK: refused: probe, write; not tried: read, head, create, delete; ok: open, list"
