@@ -9,15 +9,17 @@ if TYPE_CHECKING:
     from rud_fakes.faulty import Fault as Fault
     from rud_fakes.faulty import FaultyBackend as FaultyBackend
     from rud_fakes.memory import MemoryBackend as MemoryBackend
+    from rud_fakes.s3.server import S3Server as S3Server
 
 _HOMES = {
     "FakeClock": "rud_fakes.clock",
     "Fault": "rud_fakes.faulty",
     "FaultyBackend": "rud_fakes.faulty",
     "MemoryBackend": "rud_fakes.memory",
+    "S3Server": "rud_fakes.s3.server",
 }
 
-__all__ = ["FakeClock", "Fault", "FaultyBackend", "MemoryBackend"]
+__all__ = ["FakeClock", "Fault", "FaultyBackend", "MemoryBackend", "S3Server"]
 
 
 def __getattr__(name: str) -> object:
