@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rud.cli import exits
 from rud.cli.arguments import add_backend_kwargs, add_json, backend_kwargs, new_command
+from rud.cli.folders import left_as_found
 from rud.cli.screen import printable
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def run(args: Any) -> int:
     opened: list[ObjectStore] = []
     trial.step("open", lambda: _open(spec, facts, opened, show))
     if opened:
-        with opened[0] as store:
+        with opened[0] as store, left_as_found(spec):
             trial.run(store)
     steps = [_step_facts(step, secrets) for step in trial.steps]
     return exits.finish(args, _code(trial.steps), _summary(trial.steps), **facts, steps=steps, left=trial.left)

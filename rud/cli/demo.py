@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rud._ranks import VARIABLES
 from rud.cli import exits
 from rud.cli.arguments import add_backend_kwargs, add_json, backend_kwargs, new_command
+from rud.cli.folders import left_as_found
 from rud.cli.screen import size_in_words
 from rud.errors import ConfigurationError, StoreError
 
@@ -114,21 +115,14 @@ def run(args: Any) -> int:
     store = os.path.join(work, "store") if args.store is None else f"{args.store.rstrip('/')}/{name}"
     plan = Plan(store, work, args.checkpoints, args.steps, backend_kwargs=backend_kwargs(args))
     show = Show(args.screen, args.json, args.checkpoints * args.steps)
-    well = False
     try:
         spec = _proven(plan)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
-    try:
-        show.say(f"a training run saves checkpoints in {work} and uploads them to {store}")
-        files, crashes = _perform(plan, spec, show)
-        well = not show.problems
-    finally:
-        if args.keep or show.problems:
-            show.say(f"everything is kept in {work}" + (f" and {store}" if args.store else ""))
-        else:
-            _clean(plan, spec if args.store is not None else None, show)
+    with left_as_found(spec):
+        files, crashes = _performed(plan, spec, show, args)
+    well = not show.problems
     lost = len(show.problems)
     killed = f"{show.killed} worker{'s' * (show.killed != 1)} killed"
     text = f"{'OK' if well else 'NOT OK'}: {files} files, {killed}, {crashes} crash resumed, {lost} lost"
@@ -137,6 +131,18 @@ def run(args: Any) -> int:
     code = exits.DONE if well else exits.FAILED
     facts = {"files": files, "killed": show.killed, "crashes": crashes, "lost": lost, "problems": show.problems}
     return exits.finish(args, code, text + (f"\n{NEXT}" if well else ""), **facts)
+
+
+def _performed(plan: Plan, spec: StoreSpec, show: Show, args: Any) -> tuple[int, int]:
+    """``_perform``, and nothing is left of it, unless it is wanted or tells of a problem."""
+    try:
+        show.say(f"a training run saves checkpoints in {plan.work} and uploads them to {plan.store}")
+        return _perform(plan, spec, show)
+    finally:
+        if args.keep or show.problems:
+            show.say(f"everything is kept in {plan.work}" + (f" and {plan.store}" if args.store else ""))
+        else:
+            _clean(plan, spec if args.store is not None else None, show)
 
 
 def _base(folder: str | None) -> str | None:
@@ -154,10 +160,14 @@ def _proven(plan: Plan) -> StoreSpec:
     from rud._registry import resolve
 
     spec = resolve(plan.destination, plan.backend_kwargs)
-    with ObjectStore(spec.open()) as store, store.calling("probe", "") as backend:
-        if (reason := backend.capabilities.processes) is not True:
-            raise ConfigurationError(f"the demo works in several processes, and {spec.uri} does not: {reason}")
-        backend.probe()
+    try:
+        with ObjectStore(spec.open()) as store, store.calling("probe", "") as backend:
+            if (reason := backend.capabilities.processes) is not True:
+                raise ConfigurationError(f"the demo works in several processes, and {spec.uri} does not: {reason}")
+            backend.probe()
+    except StoreError as error:
+        error.add_note(f"`rud check {spec.uri}` tries it step by step")
+        raise
     return spec
 
 

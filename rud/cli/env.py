@@ -19,6 +19,10 @@ from rud.errors import ConfigurationError
 if TYPE_CHECKING:
     from rud.cli import Subparsers
 
+_OF_STORES = ("AWS_", "S3_")
+_OF_NETWORK = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
+"""Variables that stores obey: those that are set are named, and none is shown."""
+
 
 def add(subparsers: Subparsers) -> None:
     parser = new_command(
@@ -51,20 +55,23 @@ def run(args: Any) -> int:
 
 
 def _versions() -> dict[str, object]:
-    from importlib.metadata import PackageNotFoundError, version
-
     import rud
 
-    try:
-        crc = version("google-crc32c")
-    except PackageNotFoundError:
-        crc = "unknown"
     return {
         "rud": f"{rud.__version__} ({os.path.dirname(rud.__file__)})",
         "python": f"{platform.python_version()} ({sys.executable})",
         "platform": platform.platform(),
-        "google-crc32c": crc,
+        **{name: _version(name) for name in ("google-crc32c", "boto3")},
     }
+
+
+def _version(distribution: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _ranks(wrong: list[str]) -> dict[str, object]:
@@ -108,4 +115,6 @@ def _stores() -> dict[str, object]:
 
     from rud._registry import ENTRY_POINTS
 
-    return {"file": "built in", **{point.name: point.value for point in entry_points(group=ENTRY_POINTS)}}
+    others = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    seen = sorted(name for name in os.environ if name.startswith(_OF_STORES) or name.lower() in _OF_NETWORK)
+    return {"file": "built in", "s3": "built in, needs boto3", **others, "variables set": ", ".join(seen) or "none"}

@@ -42,6 +42,17 @@ def test_demo(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_demo_cleans_up_its_store(tmp_path: Path) -> None:
+    """With ``--store`` alone nothing is left there either, and what was there before stays."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "latest.json").touch()
+    process = demo(tmp_path, "--store", f"file://{tmp_path}/store")
+    out, err = process.communicate()
+
+    assert process.returncode == 0, out + err
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["store", "store/latest.json"]
+
+
 def test_demo_with_a_store_of_its_own(tmp_path: Path) -> None:
     """With ``--store`` and ``--keep`` the objects lie there, below a prefix of the demo's own."""
     process = demo(tmp_path, "--json", "--keep", "--store", f"file://{tmp_path}/store", "--folder", str(tmp_path))

@@ -214,6 +214,12 @@ def test_command(rud: Rud, tmp_path: Path) -> None:
     assert contents_of(tmp_path) == {}
 
 
+def test_folder_that_is_not_there_yet(rud: Rud, tmp_path: Path) -> None:
+    """A folder that is made for the check is removed again."""
+    assert rud("check", f"file://{tmp_path}/not/there").code == exits.DONE
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_json(rud: Rud) -> None:
     """With ``--json`` there is one object, with what a script needs to decide."""
     told = rud("check", "--json", "memory://check").json

@@ -59,3 +59,15 @@ def test_no_secrets(rud: Rud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
 
     assert "s3cr3t" not in rud("env").out + rud("env", "--json").out
+
+
+def test_variables_of_stores_are_named(rud: Rud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the variables that stores obey, it says which are set, and of none what it is."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t-value")
+    monkeypatch.setenv("https_proxy", "http://me:s3cr3t-value@proxy")
+
+    done = rud("env")
+
+    assert "AWS_SECRET_ACCESS_KEY" in done.out
+    assert "https_proxy" in done.out
+    assert "s3cr3t-value" not in done.out + done.err
