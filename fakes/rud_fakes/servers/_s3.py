@@ -11,7 +11,9 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from rud_fakes.servers._child import Child
@@ -34,6 +36,16 @@ class S3Address:
     access_key: str
     secret_key: str = field(repr=False)
     region: str = "us-east-1"
+
+    @classmethod
+    def of(cls, url: str, region: str = "us-east-1") -> S3Address:
+        """The server at ``http://KEY:SECRET@HOST:PORT``, which somebody else has started."""
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname or not parts.username or not parts.password:
+            raise ValueError("an S3 server is given as http://KEY:SECRET@HOST:PORT")
+        return cls(
+            f"http://{parts.netloc.rpartition('@')[2]}", unquote(parts.username), unquote(parts.password), region
+        )
 
     @property
     def backend_kwargs(self) -> dict[str, str]:
@@ -187,6 +199,10 @@ class Versitygw(Server):
             os.makedirs(os.path.join(self._folder, name), exist_ok=True)
         _check_attributes(self._folder)
         super().start()
+
+    def folder_of(self, bucket: str) -> Path:
+        """Where the objects of ``bucket`` lie as files; a file that is put there is an object."""
+        return Path(self._folder, "objects", bucket)
 
     def stop(self) -> None:
         super().stop()
