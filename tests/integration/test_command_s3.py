@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rud_fakes.s3 import Fault, S3Server
 from rud_fakes.servers import MissingServerError, Versitygw, versitygw
 
 from rud._object_store import ObjectStore
@@ -224,3 +226,60 @@ def started(folder: Path) -> Versitygw:
         if os.environ.get("RUD_REQUIRE_SERVERS") == "1":
             pytest.fail(str(error), pytrace=False)
         pytest.skip(str(error))
+
+
+@pytest.fixture(name="fake")
+def fixture_fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """A server that fails as it is told, to which the environment leads."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "KEY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRET")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with S3Server("bucket", credentials={"KEY": "SECRET"}) as server:
+        monkeypatch.setenv("S3_ENDPOINT_URL", server.url)
+        yield server
+
+
+def test_check_with_expired_credentials(rud: Rud, fake: S3Server) -> None:
+    """Credentials that have expired are told from wrong ones, and nothing else is tried with them."""
+    fake.expire("KEY")
+
+    done = rud("check", "--json", "s3://bucket/x")
+
+    assert done.code == exits.FAILED
+    assert list(verdicts(done).values()) == ["ok", "refused", *["not tried"] * 6]
+    assert done.json["steps"][1]["advice"] == "renew the credentials"
+
+
+def test_check_whose_answer_is_lost(rud: Rud, fake: S3Server) -> None:
+    """An object that was stored without an answer is removed, although the check ends there."""
+    fake.add(Fault("PutObject", "lost_reply", times=None))
+
+    done = rud("check", "--json", "s3://bucket/x")
+
+    assert done.code == exits.LEFT
+    assert [verdicts(done)[step] for step in ("write", "read", "delete")] == ["trouble", "not tried", "ok"]
+    assert (dict(fake.objects), done.json["left"]) == ({}, "")
+
+
+def test_download_that_is_cut(rud: Rud, fake: S3Server, tmp_path: Path) -> None:
+    """An answer that ends early is gone on with, and the file is whole."""
+    content = bytes(range(256)) * 4000
+    fake.put("x/a/b", content)
+    fake.add(Fault("GetObject", "truncate", bytes=300_000, times=1))
+
+    assert rud("download", "s3://bucket/x", "a/", tmp_path / "copy").code == exits.DONE
+    assert contents_of(tmp_path / "copy") == {"b": content}
+    assert fake.fired
+
+
+def test_download_of_other_bytes(rud: Rud, fake: S3Server, tmp_path: Path) -> None:
+    """A bit that is not as it was stored is found out by the object's checksum."""
+    (tmp_path / "a").write_bytes(b"1" * 1000)
+    rud("upload", "--threads", "--staging-folder", tmp_path / "staging", tmp_path / "a", "s3://bucket/x")
+    fake.add(Fault("GetObject", "flip", times=None))
+
+    done = rud("download", "--attempts", "1", "s3://bucket/x", "a", tmp_path / "copy")
+
+    assert done.code == exits.FAILED
+    assert "CRC32C" in done.err
+    assert not (tmp_path / "copy").exists()
