@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rud_fakes import MemoryBackend
 
-from rud.errors import AccessDeniedError, ObjectStoreTransientError, ThrottledError
+from rud.errors import AccessDeniedError, ConfigurationError, ObjectStoreTransientError, ThrottledError
 from rud.store import Capabilities, ObjectMeta, OnMultipart, PutMode, PutResult, Source
 
 
@@ -23,6 +23,9 @@ class Script:
         """(key, entry id) of every put that became visible, in order."""
         self.denied: set[str] = set()
         self.probes = 0
+        self.probe_errors: deque[Exception] = deque()
+        """One a probe, while there are any."""
+        self.aborted: list[str | None] = []
 
 
 SCRIPTS: dict[str, Script] = defaultdict(Script)
@@ -37,8 +40,13 @@ class ScriptedStore(MemoryBackend):
 
     def probe(self) -> None:
         self._script.probes += 1
+        if self._script.probe_errors:
+            raise self._script.probe_errors.popleft()
         if self._script.out:
             raise ObjectStoreTransientError.during("probe", "", "no answer")
+
+    def abort(self, key: str, upload_id: str | None) -> None:
+        self._script.aborted.append(upload_id)
 
     def head(self, key: str) -> ObjectMeta:
         if self._script.unreadable:
@@ -58,6 +66,11 @@ class ScriptedStore(MemoryBackend):
     ) -> PutResult:
         word = "transient" if self._script.out else self._script.puts.popleft() if self._script.puts else "ok"
         if word == "transient":
+            raise ObjectStoreTransientError.during("put", key, "503")
+        if word == "misconfigured":
+            raise ConfigurationError("the certificate does not verify")
+        if word == "parts":
+            on_multipart("parts-1")
             raise ObjectStoreTransientError.during("put", key, "503")
         if word == "throttled":
             raise ThrottledError("slow down", operation="put", key=key, retry_after=3.0)

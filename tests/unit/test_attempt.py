@@ -198,6 +198,14 @@ def test_dead_multipart_uploads_are_aborted_first(store: MemoryBackend, job: Job
         make(seen, replace(job, aborts=("upload-1",)))
 
 
+def test_what_a_vanished_attempt_has_left_is_swept(store: MemoryBackend, job: Job) -> None:
+    """A worker that dies between the beginning of a multipart upload and its message takes the id along."""
+    seen = FaultyBackend(store, [Fault("abort", StoreError("swept"), key="k")])
+
+    with pytest.raises(StoreError, match="swept"):
+        make(seen, replace(job, strays=True))
+
+
 @pytest.mark.parametrize(
     "error",
     [

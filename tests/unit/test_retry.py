@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rud._retry import MAX_RETRY_AFTER, Blame, Destination, RetryBudget, RetryPolicy
-from rud.errors import BucketNotFoundError, CredentialsExpiredError, ObjectStoreTransientError, ThrottledError
+from rud.errors import (
+    BucketNotFoundError,
+    ConfigurationError,
+    CredentialsExpiredError,
+    ObjectStoreTransientError,
+    ThrottledError,
+)
 
 POLICY = RetryPolicy()
 NO_ANSWER = ObjectStoreTransientError.during("put", "k", "503")
@@ -135,6 +141,16 @@ def test_a_missing_bucket_is_trouble_at_once() -> None:
     assert other.trouble is error
     assert not other.open
     assert other.next_time() == 1.0 + POLICY.cap
+
+
+def test_a_wrong_clock_is_an_outage_for_whom_was_answered_before() -> None:
+    """What has worked was not set up wrongly: it is waited for, up to the limit."""
+    other = destination()
+    other.heard(0.0)
+    other.refuse(ConfigurationError("the clock"), 1.0)
+
+    assert other.trouble is None
+    assert not other.open
 
 
 def test_a_probe_whose_worker_died_is_due_again() -> None:

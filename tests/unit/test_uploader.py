@@ -14,9 +14,12 @@ from rud_fakes.memory import MemoryBackend
 from rud_fakes.runtime import InlineRuntime
 
 from rud import (
+    AccessDeniedError,
+    BucketNotFoundError,
     ConfigurationError,
     DependencyFailedError,
     InvalidKeyError,
+    ObjectStoreTransientError,
     OutageError,
     PoolClosedError,
     Upload,
@@ -420,6 +423,74 @@ def test_a_store_that_has_never_answered_fails_after_the_documented_attempts(
 
     assert error is not None
     assert "2 attempts" in str(error)
+
+
+def test_a_probe_that_is_answered_says_nothing(build: Build, script: Script) -> None:
+    """One request by a worker, and the destination counts as one that has answered."""
+    build().probe()
+
+    assert script.probes == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BucketNotFoundError.during("probe", "", "no such bucket"),
+        AccessDeniedError.during("probe", "", "403"),
+        ConfigurationError("the certificate does not verify"),
+    ],
+)
+def test_a_probe_raises_at_once_what_will_not_pass(build: Build, script: Script, error: Exception) -> None:
+    """A typing error is told before the first upload, as what it is."""
+    script.probe_errors.append(error)
+    uploader = build()
+
+    with pytest.raises(type(error), match=str(error)):
+        uploader.probe()
+    assert script.probes == 1
+
+
+def test_a_probe_bears_what_may_pass_as_often_as_an_upload_does(build: Build, script: Script) -> None:
+    """``num_attempts`` is the limit, and one failure less is none."""
+    error = ObjectStoreTransientError.during("probe", "", "503")
+    script.probe_errors.extend([error] * 2)
+    uploader = build(num_attempts=3)
+    uploader.probe()
+    script.probe_errors.extend([error] * 3)
+
+    with pytest.raises(ObjectStoreTransientError, match="503"):
+        uploader.probe()
+    assert script.probes == 6
+
+
+def test_a_wrong_set_up_holds_uploads_back_and_fails_none(build: Build, source: Path, script: Script) -> None:
+    """A clock or a certificate that is wrong says nothing about a file; what was accepted goes when it is mended."""
+    script.puts.append("misconfigured")
+    runtime = InlineRuntime()
+    uploader = build(_runtime=runtime)
+    upload = uploader.upload(source, "k")
+
+    with pytest.raises(OutageError, match="certificate"):
+        uploader.drain()
+    assert not upload.done()
+    runtime.clock.advance(60.0)
+    runtime.settle()
+    uploader.drain()
+    assert upload.done()
+
+
+def test_who_takes_the_place_of_an_upload_removes_its_parts(build: Build, source: Path, script: Script) -> None:
+    """A superseded upload makes no other attempt, which would have aborted what its last one has left."""
+    script.puts.extend(["parts", "ok"])
+    runtime = InlineRuntime()
+    uploader = build(_runtime=runtime)
+    uploader.upload(source, "k")
+    runtime.settle()
+    uploader.upload(source, "k")
+    uploader.drain()
+
+    assert script.aborted == ["parts-1"]
+    assert len(script.journal) == 1
 
 
 def test_waits_have_their_own_limits(build: Build, source: Path) -> None:

@@ -1,0 +1,143 @@
+"""What an S3 store is built from: wrong arguments are refused without a request, right ones lead to one place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rud._registry import resolve
+from rud.backends.s3 import S3ObjectStore
+from rud.errors import ConfigurationError, InvalidKeyError
+
+KEYS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "a-long-secret"}
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"aws_access_key_id": "AKIA"}, "together"),
+        ({"aws_session_token": "token"}, "aws_session_token"),
+        ({"endpoint_url": "localhost:9000"}, "no URL"),
+        ({"endpoint_url": "http://"}, "no URL"),
+        ({"endpoint_url": "ftp://host"}, "no URL"),
+        ({"endpoint_url": "http://user:secret@host"}, "password"),
+        ({**KEYS, "client_config": {"retry": 3}}, "client_config"),
+        ({**KEYS, "client_config": {"s3": {"addressing_style": "sideways"}}}, "client_config"),
+        ({**KEYS, "transfer_config": {"chunks": 3}}, "transfer_config"),
+        ({**KEYS, "transfer_config": {"multipart_chunksize": 1024}}, "5242880"),
+        ({**KEYS, "transfer_config": {"multipart_threshold": 6 << 30}}, "one put"),
+        ({**KEYS, "transfer_config": {"max_concurrency": 0}}, "transfer_config"),
+        ({**KEYS, "transfer_config": {"max_bandwidth": 1000}}, "max_bandwidth"),
+        ({**KEYS, "extra_args": {"StorageClas": "GLACIER"}}, "did you mean 'StorageClass'"),
+        ({**KEYS, "extra_args": {"ChecksumAlgorithm": "SHA1"}}, "ChecksumAlgorithm"),
+        ({**KEYS, "region": "eu-west-1"}, "did you mean 'region_name'"),
+        ({}, "no AWS credentials were found"),
+    ],
+)
+def test_what_is_wrong_is_refused_in_one_sentence(arguments: dict[str, Any], says: str) -> None:
+    """Before any request, and without a secret in the text."""
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        resolve("s3://bucket/prefix", arguments).open()
+    assert "secret" not in str(caught.value).replace("aws_secret_access_key", "").replace("AWS_SECRET_ACCESS_KEY", "")
+
+
+@pytest.mark.parametrize("bucket", ["ab", "a/b", "a b", "ä-bucket"])
+def test_a_name_that_no_bucket_has_is_refused(bucket: str) -> None:
+    """As botocore would, but when the store is built."""
+    with pytest.raises(ConfigurationError, match="bucket"):
+        S3ObjectStore(bucket, **KEYS)
+
+
+def test_without_boto3_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library comes with an extra, and is not needed to import rud."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(ConfigurationError, match="pip install boto3"):
+        resolve("s3://bucket", KEYS).open()
+
+
+def test_nothing_heavy_is_imported_before_the_first_request() -> None:
+    """The training process pays for botocore only when it talks to the store itself."""
+    program = (
+        "import sys; from rud import S3ObjectStore; from rud._registry import resolve;"
+        "store = resolve('s3://bucket', {'aws_access_key_id': 'A', 'aws_secret_access_key': 'B'}).open();"
+        "print(store.uri('a b'), [name for name in ('boto3', 'botocore', 'urllib3') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "s3://bucket/a b []\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "config", "endpoint"),
+    [
+        ({}, "", None),
+        ({"S3_ENDPOINT_URL": "http://one/", "AWS_ENDPOINT_URL": "http://two"}, "", "http://one"),
+        ({"AWS_ENDPOINT_URL": "http://two", "AWS_ENDPOINT_URL_S3": "http://three"}, "", "http://three"),
+        ({"AWS_ENDPOINT_URL": "http://two"}, "", "http://two"),
+        ({"AWS_ENDPOINT_URL": "http://two", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "", None),
+        ({}, "[default]\nendpoint_url = http://four\n", "http://four"),
+        ({"AWS_PROFILE": "p"}, "[default]\nendpoint_url = http://four\n[profile p]\nregion = eu-west-1\n", None),
+    ],
+)
+def test_the_destination_has_the_endpoint_that_the_environment_sets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: dict[str, str], config: str, endpoint: str | None
+) -> None:
+    """What a run has left never goes to another server because a variable is another one."""
+    (tmp_path / "config").write_text(config)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    assert resolve("s3://bucket", KEYS).destination.get("endpoint_url") == endpoint
+
+
+def test_no_secret_is_in_the_destination_or_shown(tmp_path: Path) -> None:
+    """What may be written to disk is scheme, bucket, prefix, endpoint and region."""
+    spec = resolve("s3://bucket/a", {**KEYS, "region_name": "eu-west-1", "extra_args": {"SSECustomerKey": "hidden"}})
+
+    assert set(spec.destination) == {"scheme", "bucket", "prefix", "region_name"}
+    assert "a-long-secret" in spec.secrets
+    assert "a-long-secret" not in repr(spec) + repr(spec.open())
+
+
+def test_where_credentials_come_from_is_told_without_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """For whoever wonders which of several it is."""
+    given = S3ObjectStore("bucket", **KEYS).credentials_from()
+    (tmp_path / "credentials").write_text("[default]\naws_access_key_id = AKIAFROMFILE\naws_secret_access_key = s\n")
+    from_file = S3ObjectStore("bucket").credentials_from()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAFROMENVIRONMENT")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    from_environment = S3ObjectStore("bucket").credentials_from()
+
+    assert given == "backend_kwargs (access key …MPLE)"
+    assert from_file == "the shared credentials file (access key …FILE)"
+    assert from_environment == "the environment (access key …MENT)"
+
+
+@pytest.mark.parametrize("key", ["x" * 1025, "é" * 513, "a\0b", "", "\ud800"])
+def test_a_key_that_s3_does_not_keep_is_refused_before_any_request(key: str) -> None:
+    """Also by ``uri``, which any thread may call."""
+    store = S3ObjectStore("bucket", **KEYS)
+
+    with pytest.raises(InvalidKeyError):
+        store.uri(key)
+    with pytest.raises(InvalidKeyError):
+        store.head(key)
+
+
+def test_the_prefix_counts_for_the_length_of_a_key() -> None:
+    """1,024 bytes are for the whole name."""
+    assert S3ObjectStore("bucket", **KEYS).uri("x" * 1024)
+    with pytest.raises(InvalidKeyError, match="1030"):
+        S3ObjectStore("bucket", "pre/x", **KEYS).uri("x" * 1024)
