@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rud._registry import register_backend
     from rud._report import LeftUpload, Report
     from rud._transfer import UploadState
+    from rud.backends.libcloud import LibcloudObjectStore
+    from rud.backends.s3 import S3ObjectStore
     from rud.downloader import Downloader
     from rud.errors import (
         AccessDeniedError,
@@ -59,6 +61,8 @@ _MODULE_OF = {
     "LeftUpload": "rud._report",
     "Report": "rud._report",
     "UploadState": "rud._transfer",
+    "LibcloudObjectStore": "rud.backends.libcloud",
+    "S3ObjectStore": "rud.backends.s3",
     "Downloader": "rud.downloader",
     "Logger": "rud.logger",
     "State": "rud.logger",
@@ -89,6 +93,7 @@ __all__ = [
     "InvalidKeyError",
     "KeyTemplate",
     "LeftUpload",
+    "LibcloudObjectStore",
     "Logger",
     "ObjectExistsError",
     "ObjectMeta",
@@ -104,6 +109,7 @@ __all__ = [
     "RemoteUploaderDownloader",
     "Report",
     "RudError",
+    "S3ObjectStore",
     "SpoolError",
     "State",
     "StoreClosedError",

@@ -86,8 +86,8 @@ def _target(name: str, content: bytes) -> str:
         check_key(target)
     except ValueError as error:  # bytes that are no text, and names that are no keys
         raise InvalidKeyError(f"the symlink file {name!r} does not contain the name of an object: {error}") from None
-    if not target.isprintable():
-        fault = "has characters that cannot be printed"
+    if any(character < " " or character == "\x7f" for character in target):
+        fault = "has a control character in it"
     elif target.startswith("/"):
         fault = "is absolute"
     elif "://" in target:

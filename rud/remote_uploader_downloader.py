@@ -75,6 +75,8 @@ class RemoteUploaderDownloader:
     ) -> None:
         self._template = KeyTemplate(file_path_format_string)
         self._spec = resolve(bucket_uri, backend_kwargs)
+        # Its arguments are its own to judge, and now is the time; no request is made.
+        self._spec.open().close()
         if use_procs:
             self._spec.to_wire()
         # A relative path means the folder that it names now.
@@ -192,7 +194,7 @@ class RemoteUploaderDownloader:
 
     def close(self, state: TrainingState, logger: object) -> None:
         """Accept no more. Never raises: Composer would then leave out ``post_close``."""
-        self._closed = self._uploader is not None
+        self._closed = self._closed or self._uploader is not None
 
     def post_close(self) -> None:
         """Wait up to ``close_timeout`` for what is not stored, and release everything; may be called again.

@@ -294,6 +294,7 @@ def test_a_failed_init_may_be_tried_again(build: Build, script: Script, bucket: 
     logger = build()
     with pytest.raises((StoreError, OutageError)):
         logger.init(STATE, LOGGER)
+    assert [path for path in (source.parent / "staging").rglob("*") if path.is_file()] == []
     with pytest.raises(RuntimeError, match="before init"):
         upload(logger, "a", source)
     logger.close(STATE, LOGGER)
@@ -400,10 +401,11 @@ def test_close_stops_accepting(running: RemoteUploaderDownloader, bucket: str, s
     running.close(STATE, LOGGER)
     with pytest.raises(PoolClosedError, match="list RemoteUploaderDownloader after"):
         upload(running, "b", source)
-    running.post_close()
-    with pytest.raises(PoolClosedError):
-        upload(running, "b", source)
-    running.post_close()
+    for _ in range(2):  # Composer's own exit hook closes once more what was closed by hand
+        running.post_close()
+        with pytest.raises(PoolClosedError):
+            upload(running, "b", source)
+        running.close(STATE, LOGGER)
 
     assert stored(bucket) == ["a"]
 
@@ -468,6 +470,47 @@ def test_the_next_run_sends_what_was_left(
     second.post_close()
 
     assert stored(bucket) == ["first", "late"]
+
+
+# The documentation's examples
+
+
+def test_the_first_documented_example() -> None:
+    """It runs as it stands there, with ``rud`` in the place of Composer; without a library of a store, and without a
+    request."""
+    from rud import LibcloudObjectStore, RemoteUploaderDownloader
+
+    remote_uploader_downloader = RemoteUploaderDownloader(
+        bucket_uri="s3://my-bucket",
+    )
+
+    assert (remote_uploader_downloader.remote_backend_name, remote_uploader_downloader.remote_bucket_name) == (
+        "s3",
+        "my-bucket",
+    )
+    with pytest.raises(ConfigurationError, match="s3://"):
+        LibcloudObjectStore(provider="s3", container="my-bucket")
+
+
+def test_the_last_documented_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file lies under the key that the template makes; the documentation has ``rank0/bar.txt``."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUD_UPLOAD_STAGING_FOLDER", str(tmp_path / "staging"))
+    (tmp_path / "path" / "to").mkdir(parents=True)
+    (tmp_path / "path" / "to" / "file.txt").write_text("hi")
+    remote_uploader_downloader = RemoteUploaderDownloader(
+        tmp_path / "store", file_path_format_string="rank_{rank}/{remote_file_name}"
+    )
+    state = State(run_name="foo")
+    logger = Logger(state, destinations=[remote_uploader_downloader])
+    remote_uploader_downloader.init(state, logger)
+    logger.upload_file(
+        remote_file_name="bar.txt",
+        file_path="path/to/file.txt",
+    )
+    remote_uploader_downloader.post_close()
+
+    assert (tmp_path / "store" / "rank_0" / "bar.txt").read_text() == "hi"
 
 
 # Names

@@ -101,7 +101,7 @@ def test_a_symlink_to_nowhere_is_not_found(place: Place) -> None:
         ("..\\b", r"'\.\.'"),
         ("s3://elsewhere/ep1.pt", "URI"),
         ("file:///etc/passwd", "URI"),
-        ("two\nlines", "printed"),
+        ("two\nlines", "control"),
         ("", "name of an object"),
         ("\n", "name of an object"),
         ("a\0b", "name of an object"),
