@@ -1,0 +1,1 @@
+"""The same work through Composer's ``RemoteUploaderDownloader`` and through ours, against the same server."""
