@@ -75,10 +75,10 @@ class RemoteUploaderDownloader:
     ) -> None:
         self._template = KeyTemplate(file_path_format_string)
         self._spec = resolve(bucket_uri, backend_kwargs)
-        # Its arguments are its own to judge, and now is the time; no request is made.
-        self._spec.open().close()
         if use_procs:
             self._spec.to_wire()
+        # Its arguments are its own to judge, and now is the time; no request is made.
+        self._spec.open().close()
         # A relative path means the folder that it names now.
         self._uri = bucket_uri if isinstance(bucket_uri, str) else Path(self._spec.bucket)
         self._backend_kwargs = dict(backend_kwargs or {})

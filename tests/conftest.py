@@ -34,6 +34,8 @@ def _clear_environment() -> None:
         if name.startswith(FOREIGN) or name in RANK_VARIABLES or name.lower() in PROXIES or name == "PYTEST_ADDOPTS":
             del os.environ[name]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
+    # Or botocore, without credentials, asks a machine of the cloud for some.
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
 
 _clear_environment()

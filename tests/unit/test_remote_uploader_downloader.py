@@ -475,9 +475,10 @@ def test_the_next_run_sends_what_was_left(
 # The documentation's examples
 
 
-def test_the_first_documented_example() -> None:
-    """It runs as it stands there, with ``rud`` in the place of Composer; without a library of a store, and without a
-    request."""
+def test_the_first_documented_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs as it stands there, with ``rud`` in the place of Composer; without a request."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
     from rud import LibcloudObjectStore, RemoteUploaderDownloader
 
     remote_uploader_downloader = RemoteUploaderDownloader(
