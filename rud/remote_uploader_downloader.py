@@ -56,8 +56,7 @@ class RemoteUploaderDownloader:
     are those of ``Uploader``.
 
     Raises ``ConfigurationError`` (a ``ValueError``) for whatever is wrong with the URI, the template, an option, an
-    argument, a rank variable, or for a missing library; nothing is opened or left behind. The workers start in
-    ``init``.
+    argument, a rank variable, or for a missing library; nothing is left open or behind. The workers start in ``init``.
     """
 
     # The name is part of the interface: Composer keeps the state of a logger under it.

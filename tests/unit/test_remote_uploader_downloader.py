@@ -39,12 +39,10 @@ from rud import (
     register_backend,
 )
 from tests.support import scripted_store
-from tests.support.place import BACKEND
 from tests.support.scripted_store import SCRIPTS, Script
 from tests.support.trainer import Event, Trainer, get_file
 
 scripted_store.register()
-register_backend("slow", BACKEND)
 
 STATE = State(run_name="foo")
 LOGGER = Logger(STATE)
@@ -169,12 +167,19 @@ def test_bad_surroundings_are_refused_when_it_is_built(monkeypatch: pytest.Monke
         RemoteUploaderDownloader("scripted://b")
 
 
+class Hooked(MemoryBackend):
+    """A store with an argument that no process can be given."""
+
+    def __init__(self, bucket: str, prefix: str = "", hook: Callable[[], None] | None = None) -> None:
+        super().__init__(bucket, prefix)
+
+
 def test_what_cannot_cross_to_a_worker_is_refused_when_it_is_built() -> None:
     """An argument of the store that does not pickle is named, unless the workers are threads."""
-    kwargs = {"control": lambda: None}
-    with pytest.raises(ConfigurationError, match="'control'"):
-        RemoteUploaderDownloader("slow://b", kwargs)
-    RemoteUploaderDownloader("slow://b", kwargs, use_procs=False)
+    register_backend("hooked", f"{__name__}:Hooked")
+    with pytest.raises(ConfigurationError, match="'hook'"):
+        RemoteUploaderDownloader("hooked://b", {"hook": lambda: None})
+    RemoteUploaderDownloader("hooked://b", {"hook": lambda: None}, use_procs=False)
 
 
 def test_a_misspelt_option_is_a_type_error() -> None:
