@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 from rud import _symlinks
+from rud._exits import at_exit, no_longer
 from rud._names import KeyTemplate
 from rud._object_store import ObjectStore
 from rud._options import Options, OtherOptions
@@ -93,6 +94,10 @@ class RemoteUploaderDownloader:
         self._uploader: Uploader | None = None
         self._store: ObjectStore | None = None
         self._closed = False
+        # Exit hooks run last in, first out. Ours is put in now, so that it runs after that of a trainer, which is built
+        # later: closing a trainer may upload once more.
+        at_exit(self.post_close)
+        no_longer(self)
         _bind()
 
     if not TYPE_CHECKING:  # for whom every object has a class that can be set

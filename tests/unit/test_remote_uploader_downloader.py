@@ -457,6 +457,20 @@ def test_what_is_left_is_warned_and_raised_at_the_end(
         running.post_close()
 
 
+def test_what_failed_is_raised_before_what_is_left(
+    running: RemoteUploaderDownloader, script: Script, source: Path
+) -> None:
+    """What is left goes on in the next run; what failed does not, and is told now or never."""
+    script.puts.append("denied")
+    upload(running, "failed", source)
+    assert running._uploader is not None
+    running._uploader._pool.drain()
+    script.out = True
+    upload(running, "left", source)
+    with pytest.warns(RuntimeWarning, match="failed.*left"), pytest.raises(PermissionError, match="'failed'"):
+        running.post_close()
+
+
 def test_the_next_run_sends_what_was_left(
     running: RemoteUploaderDownloader, build: Build, script: Script, bucket: str, source: Path
 ) -> None:
@@ -475,6 +489,26 @@ def test_the_next_run_sends_what_was_left(
     second.post_close()
 
     assert stored(bucket) == ["first", "late"]
+
+
+def test_a_trainer_that_is_closed_at_exit_may_still_upload(tmp_path: Path, source: Path) -> None:
+    """Composer closes its loggers by an exit hook of its own, and some upload then: the uploader is closed after it."""
+    code = (
+        "import atexit, rud\n"
+        "from tests.support.trainer import Trainer\n"
+        "from pathlib import Path\n"
+        "class Log:\n"
+        "    def __getattr__(self, name): return lambda *args, **kwargs: None\n"
+        f"    def close(self, state, logger): logger.upload_file('log.txt', {str(source)!r})\n"
+        f"files = rud.RemoteUploaderDownloader('file://{tmp_path}/store', upload_staging_folder='{tmp_path}/staging')\n"
+        "trainer = None\n"
+        "atexit.register(lambda: (trainer.close(), print(trainer.swallowed)))\n"
+        f"trainer = Trainer([Log(), files], 'run', Path({str(tmp_path)!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+    assert (tmp_path / "store" / "log.txt").read_bytes() == b"weights"
 
 
 # The documentation's examples
@@ -703,9 +737,9 @@ def test_composer_takes_it_for_its_own(build: Build, composer: Callable[[], type
     ours."""
     early = build()
     loggers = composer()
-    late = build()
+    assert isinstance(early, loggers.RemoteUploaderDownloader)
 
-    for logger in (early, late):
+    for logger in (early, build()):
         assert isinstance(logger, loggers.RemoteUploaderDownloader)
         assert isinstance(logger, loggers.LoggerDestination)
         assert isinstance(logger, RemoteUploaderDownloader)
