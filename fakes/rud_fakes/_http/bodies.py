@@ -29,22 +29,24 @@ class Body:
         self._announce = announce
         self._chunked = "chunked" in headers.get("transfer-encoding", "").lower()
         self._length = 0 if self._chunked else _length(headers)
-        self._begun = False
+        self._pieces: Iterator[bytes] | None = None
         self.read = 0
         """Bytes read so far, without the framing."""
         self.finished = not self._chunked and self._length == 0
 
     @property
-    def declared(self) -> int | None:
-        """Its length in bytes, if it was said beforehand."""
-        return None if self._chunked else self._length
+    def begun(self) -> bool:
+        """Whether any of it was asked for."""
+        return self._pieces is not None
 
     def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
         """What has not been read yet, at most ``size`` bytes at a time; ``ClientLeftError`` if it ends too early."""
-        if not self.finished and not self._begun:
-            self._begun = True
-            self._announce()
-        for chunk in unchunk(self._stream, {}, size) if self._chunked else self._counted(size):
+        if self._pieces is None:
+            self._pieces = unchunk(self._stream, {}, size) if self._chunked else self._counted(size)
+            if not self.finished:
+                self._announce()
+        # Whoever goes on where another has stopped goes on within the same chunk.
+        for chunk in self._pieces:
             self.read += len(chunk)
             yield chunk
         self.finished = True

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from rud_fakes._http.bodies import BadBodyError, ClientLeftError
 from rud_fakes._http.dialect import Head, Reply
-from rud_fakes._http.exchange import Desk, Exchange, HangUp, Wire
+from rud_fakes._http.exchange import BODILESS, Desk, Exchange, HangUp, Wire
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER for no time: closing resets the connection."""
@@ -30,7 +30,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def __init__(self, connection: socket.socket, desk: Desk[Any]) -> None:
         self._desk = desk
-        super().__init__(connection, connection.getpeername(), None)  # type: ignore[arg-type]  # no server of that kind
+        super().__init__(connection, None, None)  # type: ignore[arg-type]  # neither is asked for
 
     def handle(self) -> None:
         self.close_connection = False
@@ -86,7 +86,7 @@ class Connection(BaseHTTPRequestHandler):
 
     def _send_head(self, reply: Reply, is_last: bool) -> None:  # noqa: FBT001  # one argument of a plain function type
         headers = {"Server": "rud_fakes", "Date": formatdate(usegmt=True), **reply.headers}
-        if reply.status not in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        if reply.status not in BODILESS:
             headers["Content-Length"] = str(len(reply.body) if reply.length is None else reply.length)
         if is_last or self.close_connection:
             headers["Connection"] = "close"

@@ -15,6 +15,7 @@ from rud_fakes._http.log import Request, RequestLog
 from rud_fakes._http.pauses import Ended, Pauses
 
 Received = TypeVar("Received")
+BODILESS = (204, 304)
 SLICES = 20
 """A trickle moves so many times a second at most."""
 
@@ -186,7 +187,7 @@ class Exchange(Generic[Received]):
         """A body that nobody wanted is read, or the next request would begin in the middle of it."""
         if self._body.finished or self._is_last:
             return
-        if self._asks:
+        if self._asks and not self._body.begun:
             # It waits for leave to send its body: the answer says no, and what comes next on the line is unsure.
             self._is_last = True
             return
@@ -194,7 +195,7 @@ class Exchange(Generic[Received]):
             pass
 
     def _send(self, reply: Reply) -> None:
-        body = b"" if self._head.method == "HEAD" else reply.body
+        body = b"" if self._head.method == "HEAD" or reply.status in BODILESS else reply.body
         fault = self._fault if self._head.method == "GET" else None
         if fault is not None and fault.action == "flip":
             body = flipped(body)

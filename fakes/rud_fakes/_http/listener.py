@@ -32,10 +32,11 @@ class Listener:
         self._open: dict[threading.Thread, socket.socket] = {}
         self.port = 0
 
+    @property
+    def is_running(self) -> bool:
+        return self._acceptor is not None
+
     def start(self, serve: Callable[[socket.socket], None]) -> None:
-        """Nothing if it has started."""
-        if self._acceptor is not None:
-            return
         listener = self._socket or self._bind()
         listener.listen(128)
         waker, self._wake = socket.socketpair()
@@ -54,6 +55,8 @@ class Listener:
         self._acceptor = None
         # The port stays ours: nobody else can be given it meanwhile, and whoever connects is refused.
         if self._socket is not None:
+            with contextlib.suppress(OSError):  # A forked child may have the socket too; closing would not be enough.
+                self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
         self._socket = self._bind()
         with self._lock:
@@ -98,7 +101,8 @@ class Listener:
 
     def _begin(self, connection: socket.socket, serve: Callable[[socket.socket], None]) -> None:
         if self._tls is not None:
-            connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+            with connection:  # Of which nothing is left to close if all goes well.
+                connection = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=self._serve, args=(connection, serve), name="rud_fakes", daemon=True)
         with self._lock:
             self._open[thread] = connection
@@ -112,7 +116,8 @@ class Listener:
                         connection.do_handshake()
                     except OSError:  # It does not trust us, or speaks no TLS.
                         return
-                serve(connection)
+                with contextlib.suppress(OSError):  # It may have left before anything was said.
+                    serve(connection)
         finally:
             with self._lock:
                 self._open.pop(threading.current_thread(), None)

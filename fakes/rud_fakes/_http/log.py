@@ -32,7 +32,7 @@ class Request:
     status: int | None = None
     """``None``: not answered, or not yet (then ``ended`` is ``None`` too)."""
     bytes_in: int = 0
-    """How much of the body was read, as sent."""
+    """How much of the body was read, as sent; noted when the request is answered or ends."""
     ended: float | None = None
 
 

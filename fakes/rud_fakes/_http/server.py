@@ -20,7 +20,8 @@ from rud_fakes._http.pauses import Pauses
 class FaultyServer:
     """Serves ``dialect`` on a free port of ``127.0.0.1`` within a ``with`` block, over TLS if there is ``tls``.
 
-    Every method may be called from any thread.
+    Every method may be called from any thread, also from the ``call`` of a fault; ``start``, ``stop`` and ``close``
+    from one thread at a time.
     """
 
     def __init__(self, dialect: Dialect[Any], tls: ssl.SSLContext | None) -> None:
@@ -50,6 +51,8 @@ class FaultyServer:
 
     def start(self) -> None:
         """Serve (again), on the same port as before, with what was stored before."""
+        if self._listener.is_running:
+            return
         self._pauses = Pauses()
         desk = Desk(self._dialect, self._plan, self._log, self._pauses, self._clock)
 
