@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -48,7 +48,7 @@ class S3Address:
         )
 
     @property
-    def backend_kwargs(self) -> dict[str, str]:
+    def backend_kwargs(self) -> dict[str, Any]:
         """Arguments that lead an ``S3ObjectStore`` here."""
         return {
             "endpoint_url": self.url,
@@ -125,7 +125,7 @@ class Server:
         return S3Address(self.url, self.access_key, self.secret_key, self.region)
 
     @property
-    def backend_kwargs(self) -> dict[str, str]:
+    def backend_kwargs(self) -> dict[str, Any]:
         """Arguments that lead an ``S3ObjectStore`` here."""
         return self.address.backend_kwargs
 
