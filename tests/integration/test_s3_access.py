@@ -24,7 +24,7 @@ from rud.errors import (
 )
 from rud.store import PutMode
 from tests.support.contract import get, put
-from tests.support.s3 import CREDENTIALS, PART, SMALL_PARTS, address_of, content
+from tests.support.s3 import CREDENTIALS, PART, SMALL_PARTS, address_of, content, new_place
 
 OPERATIONS: dict[str, Callable[[S3ObjectStore], object]] = {
     "put": lambda store: put(store, "k", b"x"),
@@ -115,7 +115,7 @@ def test_a_bucket_that_is_missing(s3_server: S3Address) -> None:
 
 def test_an_object_that_is_missing(s3_server: S3Address) -> None:
     """Where the bucket is there, a missing object is that, and deleting it no error."""
-    store = store_at(s3_server)
+    store = new_place(s3_server).store()
 
     for operation in (store.head, lambda key: get(store, key)):
         with pytest.raises(ObjectNotFoundError, match="no such key"):

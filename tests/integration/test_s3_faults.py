@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rud_fakes.s3 import Fault, S3Server
@@ -183,17 +182,17 @@ def test_bytes_that_rot(server: S3Server, size: int, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-class Interrupted(Body):
-    """A body whose reads raise Ctrl-C, past a number of bytes."""
+class Interrupted(io.BytesIO):
+    """A file in whose middle Ctrl-C comes."""
 
-    def __init__(self, data: bytes, after: int) -> None:
-        super().__init__(io.BytesIO(data), len(data))
-        self._after = after
-
-    def load(self, buffer: memoryview) -> Any:
-        if self.tell() >= self._after:
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() >= len(self.getbuffer()) // 2:
             raise KeyboardInterrupt
-        return super().load(buffer)
+        return super().read(size)
+
+
+def interrupted() -> Body:
+    return Body(Interrupted(content(3 * PART)), 3 * PART)
 
 
 def test_a_failure_leaves_no_parts(server: S3Server, store: S3ObjectStore) -> None:
@@ -202,7 +201,7 @@ def test_a_failure_leaves_no_parts(server: S3Server, store: S3ObjectStore) -> No
     with pytest.raises(AccessDeniedError):
         put(store, "k", content(3 * PART))
     with pytest.raises(KeyboardInterrupt):
-        put(store, "k", Interrupted(content(3 * PART), PART))
+        put(store, "k", interrupted())
     assert (server.uploads, server.objects) == ({}, {})
 
     ids: list[str] = []
@@ -224,7 +223,7 @@ def test_nothing_is_left_by_versitygw(rud_versitygw: Versitygw) -> None:
     """The same on a real server: neither an object nor an unfinished upload."""
     place = new_place(rud_versitygw.address)
     with pytest.raises(KeyboardInterrupt):
-        put(place.store(transfer_config=SMALL_PARTS), "k", Interrupted(content(3 * PART), PART))
+        put(place.store(transfer_config=SMALL_PARTS), "k", interrupted())
 
     assert place.unfinished() == 0
     assert list(place.store().list("")) == []
