@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -209,9 +211,8 @@ def test_waits_are_ended(server: S3Server, s3: Any, action: Any, end: str) -> No
         waiting = pool.submit(put, s3)
         server.wait_for("PutObject")
         if end == "clear":
-            while not waiting.done():
-                server.clear_faults()
-            waiting.result()
+            server.clear_faults()
+            waiting.result(10)
         else:
             assert seconds(server.stop) < 10
             with pytest.raises(BROKEN):
@@ -264,6 +265,26 @@ def test_outage(server: S3Server, s3: Any) -> None:
     put(s3, "later")
 
     assert (server.url, sorted(server.objects)) == (url, ["k", "later"])
+
+
+def test_outage_beside_a_child(server: S3Server, s3: Any) -> None:
+    """A child process that has inherited the socket does not keep the port open through an outage."""
+    listening = server._listener._socket
+    assert listening is not None
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=[listening.fileno()],
+    ) as child:
+        server.stop()
+        with pytest.raises(errors.EndpointConnectionError):
+            put(s3)
+        server.start()
+        put(s3)
+        child.communicate(b"\n", 20)
+
+    assert list(server.objects) == ["k"]
 
 
 def test_nothing_is_left_behind() -> None:

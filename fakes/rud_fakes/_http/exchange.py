@@ -63,14 +63,13 @@ class Exchange(Generic[Received]):
         self._request = self._noted()
         self._fault: Fault | None = None
         self._is_last = False
+        self._round = desk.pauses.round()
 
     def run(self) -> bool:
         """``HangUp``, ``ClientLeftError`` or ``OSError`` if the connection is at its end."""
-        number = self._desk.log.arrived(self._request)
+        faults = self._desk.plan.take(self._request)
+        number = self._desk.log.arrived(self._request, faults)
         try:
-            faults = self._desk.plan.take(self._request)
-            for fault in faults:
-                self._desk.log.fired(fault, number)
             reply = self._settle(faults)
             self._leave_no_rest()
             if self._is("lost_reply"):
@@ -98,11 +97,10 @@ class Exchange(Generic[Received]):
     def _is(self, action: Action) -> bool:
         return self._fault is not None and self._fault.action == action
 
-    def _pause(self, seconds: float | None, client: socket.socket | None = None) -> Ended:
-        ended = self._desk.pauses.pause(seconds, client)
-        if ended is Ended.LEFT:
+    def _pause(self, seconds: float | None, client: socket.socket | None = None) -> None:
+        """Not at all once the faults were cleared."""
+        if self._desk.pauses.pause(seconds, client, self._round) is Ended.LEFT:
             raise ClientLeftError("the client, or the server")
-        return ended
 
     def _announce(self) -> None:
         if self._asks:
@@ -164,10 +162,8 @@ class Exchange(Generic[Received]):
         # The kernel would otherwise take in megabytes that nobody has read.
         self._wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
         size = max(1, min(CHUNK, int(rate / SLICES)))
-        ended = Ended.IN_TIME
         for chunk in self._body.chunks(size):
-            if ended is not Ended.EARLY:
-                ended = self._pause(len(chunk) / rate)
+            self._pause(len(chunk) / rate)
             yield chunk
 
     def _after_body(self) -> None:
@@ -212,11 +208,9 @@ class Exchange(Generic[Received]):
 
     def _send_slowly(self, body: memoryview, rate: float) -> None:
         size = max(1, int(rate / SLICES))
-        ended = Ended.IN_TIME
         for begin in range(0, len(body), size):
             piece = body[begin : begin + size]
-            if ended is not Ended.EARLY:
-                ended = self._pause(len(piece) / rate)
+            self._pause(len(piece) / rate)
             self._wire.send(piece)
 
 

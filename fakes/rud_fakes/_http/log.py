@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -44,16 +44,14 @@ class RequestLog:
         self._requests: list[Request] = []
         self._fired: list[tuple[Fault, int]] = []
 
-    def arrived(self, request: Request) -> int:
-        """Its number in the log."""
+    def arrived(self, request: Request, faults: Iterable[Fault]) -> int:
+        """Its number in the log; ``faults`` are what befalls it."""
         with self._changed:
+            number = len(self._requests)
             self._requests.append(request)
+            self._fired += [(fault, number) for fault in faults]
             self._changed.notify_all()
-            return len(self._requests) - 1
-
-    def fired(self, fault: Fault, number: int) -> None:
-        with self._changed:
-            self._fired.append((fault, number))
+            return number
 
     def answered(self, number: int, status: int, bytes_in: int) -> None:
         """Noted before the answer is sent, so that whoever has it finds it in the log."""

@@ -22,14 +22,21 @@ class Pauses:
     """Everything that waits on purpose, so that all of it can be ended at once."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # Guards _bells.
+        self._lock = threading.Lock()  # Guards what follows.
         self._bells: set[socket.socket] = set()
+        self._round = 0
         self._over = False
 
-    def pause(self, seconds: float | None, client: socket.socket | None = None) -> Ended:
+    def round(self) -> int:
+        """How often all pauses were ended so far."""
+        with self._lock:
+            return self._round
+
+    def pause(self, seconds: float | None, client: socket.socket | None, since: int) -> Ended:
         """Until ``seconds`` have passed (``None``: for ever), ``end_all``, or there is news from ``client``.
 
-        ``client`` is to be one that owes nothing: its only news is that it has left.
+        ``client`` is to be one that owes nothing: its only news is that it has left. ``since``: the round in which the
+        reason for the pause came up; an ``end_all`` since then has ended it before it began.
         """
         ours, theirs = socket.socketpair()
         with ours, theirs, selectors.DefaultSelector() as selector:
@@ -37,8 +44,8 @@ class Pauses:
             if client is not None:
                 selector.register(client, selectors.EVENT_READ, Ended.LEFT)
             with self._lock:
-                if self._over:
-                    return Ended.LEFT
+                if self._over or since != self._round:
+                    return Ended.LEFT if self._over else Ended.EARLY
                 self._bells.add(theirs)
             try:
                 found = {key.data for key, _ in selector.select(seconds)}
@@ -58,6 +65,7 @@ class Pauses:
         """End every pause that is under way; ``for_good``: and let there be no other."""
         with self._lock:
             self._over |= for_good
+            self._round += 1
             for bell in self._bells:
                 bell.send(b".")
             self._bells.clear()
