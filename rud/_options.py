@@ -190,3 +190,10 @@ class Options:
             elif variable(option.name) in environ:
                 values[option.name] = from_environment(option.name, parser, environ)
         return cls(**values)
+
+
+def at_least_one(name: str, value: object) -> int:
+    """``value``, if it is a whole number of at least 1; ``ConfigurationError`` names it otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return value

@@ -18,12 +18,12 @@ from rud import _symlinks
 from rud._exits import at_exit, no_longer
 from rud._names import KeyTemplate
 from rud._object_store import ObjectStore
-from rud._options import Options, OtherOptions
+from rud._options import Options, OtherOptions, at_least_one
 from rud._ranks import RankInfo
 from rud._registry import resolve
 from rud._report import Report
 from rud.downloader import Downloader
-from rud.errors import ConfigurationError, PoolClosedError
+from rud.errors import PoolClosedError
 from rud.store import check_key
 from rud.uploader import Uploader
 
@@ -84,8 +84,8 @@ class RemoteUploaderDownloader:
         self._backend_kwargs = dict(backend_kwargs or {})
         Options.build(upload_staging_folder=upload_staging_folder, **options)
         RankInfo.from_environment()
-        self._num_concurrent_uploads = _at_least_one("num_concurrent_uploads", num_concurrent_uploads)
-        self._num_attempts = _at_least_one("num_attempts", num_attempts)
+        self._num_concurrent_uploads = at_least_one("num_concurrent_uploads", num_concurrent_uploads)
+        self._num_attempts = at_least_one("num_attempts", num_attempts)
         self._use_procs = use_procs
         self._upload_staging_folder = upload_staging_folder
         self._options = options
@@ -327,12 +327,6 @@ def _bind() -> None:
     theirs = getattr(module, "RemoteUploaderDownloader", None)  # None while it is half imported
     if theirs is not None and not issubclass(RemoteUploaderDownloader, theirs):
         theirs.register(RemoteUploaderDownloader)
-
-
-def _at_least_one(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
-    return value
 
 
 def _what_is_left(report: Report) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Self, Unpack
 from rud._exits import at_exit, no_longer
 from rud._links import MARK
 from rud._object_store import ObjectStore
-from rud._options import GivenOptions, Options
+from rud._options import GivenOptions, Options, at_least_one
 from rud._pool import PoolOptions, WorkerPool
 from rud._ranks import RankInfo
 from rud._registry import StoreSpec, resolve
@@ -79,8 +79,8 @@ class Uploader:
     ) -> None:
         _refuse_in_a_worker()
         self._options = Options.build(os.environ, **options)
-        workers = _at_least_one("num_concurrent_uploads", num_concurrent_uploads)
-        policy = RetryPolicy(attempts=_at_least_one("num_attempts", num_attempts))
+        workers = at_least_one("num_concurrent_uploads", num_concurrent_uploads)
+        policy = RetryPolicy(attempts=at_least_one("num_attempts", num_attempts))
         rank = RankInfo.from_environment().rank
         spec = resolve(uri, backend_kwargs)
         self._uri = spec.uri
@@ -275,12 +275,6 @@ class Uploader:
         if report.spooled:
             # What earlier runs have left is nobody's failure of this one.
             logger.warning("%s", report.advice())
-
-
-def _at_least_one(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {value!r}")
-    return value
 
 
 def _refuse_in_a_worker() -> None:

@@ -82,7 +82,7 @@ ADVICE = {
     "PermanentRedirect": "the bucket is in another region, or behind another endpoint: set region_name or endpoint_url",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set region_name",
     "IllegalLocationConstraintException": "the bucket is in another region: set region_name",
-    "InvalidAccessKeyId": "check which credentials are used (`rud check URI` says where they come from)",
+    "InvalidAccessKeyId": "check which credentials are used: `rud check` says where they come from",
     "SignatureDoesNotMatch": "the secret does not belong to the access key, or a proxy alters the request",
 }
 

@@ -1,11 +1,10 @@
-"""Sending a body in parts, several at once, within a bound of memory."""
+"""Sending a body in parts, several at once."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 from rud.store import Section, Source
@@ -18,33 +17,20 @@ SendPart = Callable[[int, Section], Any]
 """Sends the part of this number, from 1; returns what completing the upload needs of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartPlan:
-    """How large the parts are, and how many are under way at once.
-
-    The parts in memory take at most ``max(chunk × concurrency, ⌈size / 10,000⌉)`` bytes, rounded up to MiB: a body of
-    more than 10,000 chunks has larger parts, and fewer of them at once.
-    """
-
-    part_size: int
-    concurrency: int
-
-    @classmethod
-    def of(cls, size: int, chunk: int, concurrency: int) -> PartPlan:
-        least = -(-size // MOST_PARTS)
-        part_size = max(chunk, -(-least // MEBIBYTE) * MEBIBYTE)
-        return cls(part_size, max(1, chunk * concurrency // part_size))
+def part_size_for(size: int, chunk: int) -> int:
+    """Bytes of a part: ``chunk``, or more, in whole MiB, for a body of more than 10,000 chunks."""
+    least = -(-size // MOST_PARTS)
+    return max(chunk, -(-least // MEBIBYTE) * MEBIBYTE)
 
 
 class _Flight(threading.Thread):
     """One part on its way. A daemon, so that a request that hangs does not hold up the end of the program."""
 
-    def __init__(self, send: SendPart, number: int, section: Section, buffer: bytearray) -> None:
+    def __init__(self, send: SendPart, number: int, section: Section) -> None:
         super().__init__(name="rud-part", daemon=True)
         self._send = send
         self._number = number
         self.section = section
-        self.buffer = buffer
         self._result: Any = None
         self._error: BaseException | None = None
 
@@ -72,21 +58,22 @@ class _Flight(threading.Thread):
             self.join()
 
 
-def send_parts(source: Source, plan: PartPlan, send: SendPart) -> list[Any]:
-    """What ``send`` has returned for each part, in their order.
+def send_parts(source: Source, part_size: int, concurrency: int, send: SendPart) -> list[Any]:
+    """What ``send`` has returned for each part, in their order; ``concurrency`` parts are under way at once.
 
     When one fails, the others are broken off and waited for before its error is raised: no part arrives after an abort.
     """
     flights: deque[_Flight] = deque()
     done: list[Any] = []
     try:
-        for number, (section, buffer) in enumerate(_sections(source, plan, flights, done), 1):
-            flight = _Flight(send, number, section, buffer)
+        for number in range(1, -(-len(source) // part_size) + 1):
+            if len(flights) == concurrency:
+                _land_first(flights, done)
+            flight = _Flight(send, number, source.section(part_size))
             flights.append(flight)
             flight.launch()
         while flights:
-            done.append(flights[0].land())
-            flights.popleft()
+            _land_first(flights, done)
     except BaseException as error:
         for flight in flights:
             flight.section.revoke(error)
@@ -96,17 +83,6 @@ def send_parts(source: Source, plan: PartPlan, send: SendPart) -> list[Any]:
     return done
 
 
-def _sections(
-    source: Source, plan: PartPlan, flights: deque[_Flight], done: list[Any]
-) -> Iterator[tuple[Section, bytearray]]:
-    """The body in pieces; with as many under way as may be, the oldest has to land first and gives its buffer."""
-    left = len(source)
-    while left:
-        if len(flights) == plan.concurrency:
-            done.append(flights[0].land())
-            buffer = flights.popleft().buffer
-        else:
-            buffer = bytearray(min(plan.part_size, len(source)))
-        size = min(plan.part_size, left)
-        yield source.load(memoryview(buffer)[:size]), buffer
-        left -= size
+def _land_first(flights: deque[_Flight], done: list[Any]) -> None:
+    done.append(flights[0].land())
+    flights.popleft()

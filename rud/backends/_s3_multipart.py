@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Any
 
-from rud.backends._parts import PartPlan, send_parts
+from rud.backends._parts import part_size_for, send_parts
 from rud.backends._s3_errors import code_of, translated
 from rud.backends._s3_requests import Requests
 from rud.backends._s3_values import header_of, only_if, result_of, sending
@@ -35,9 +35,9 @@ class Multipart:
             )
         return cls(requests, key, name, answer["UploadId"])
 
-    def send(self, source: Source, plan: PartPlan) -> list[Arguments]:
+    def send(self, source: Source, chunk: int, concurrency: int) -> list[Arguments]:
         """All of ``source``; what the completion has to know of each part."""
-        return send_parts(source, plan, self._send_part)
+        return send_parts(source, part_size_for(len(source), chunk), concurrency, self._send_part)
 
     def _send_part(self, number: int, section: Section) -> Arguments:
         crc = header_of(section.crc32c)

@@ -27,6 +27,14 @@ def sending(key: str, section: Section) -> Iterator[None]:
         raise
 
 
+def same_as_declared(key: str, crc: int | None, declared: int | None) -> int:
+    """``crc``, of all that was read; ``IntegrityError`` unless it is what was declared."""
+    if crc is None or declared not in (None, crc):
+        found = "no sum" if crc is None else f"CRC32C {crc:08x}"
+        raise IntegrityError.during("put", key, f"the bytes have {found}, not {declared or 0:08x}")
+    return crc
+
+
 def header_of(crc: int) -> str:
     """A CRC32C as S3 writes it: its four bytes, big-endian, in base64."""
     return base64.b64encode(crc.to_bytes(4, "big")).decode("ascii")

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 
 from rud._body import CHUNK
 from rud.backends import _s3_arguments as arguments_of
-from rud.backends._parts import PartPlan
 from rud.backends._s3_client import Access, configured_endpoint
 from rud.backends._s3_errors import code_of, translated
 from rud.backends._s3_multipart import Multipart, unfinished
 from rud.backends._s3_requests import Requests
-from rud.backends._s3_values import ENTRY_ID, bare, header_of, meta_of, only_if, result_of, sending
+from rud.backends._s3_values import ENTRY_ID, bare, header_of, meta_of, only_if, result_of, same_as_declared, sending
 from rud.errors import (
     AccessDeniedError,
     BucketNotFoundError,
@@ -34,6 +33,7 @@ from rud.store import (
     OnMultipart,
     PutMode,
     PutResult,
+    Section,
     Sink,
     Source,
     check_key,
@@ -55,8 +55,9 @@ class S3ObjectStore(Backend):
     ``max_concurrency``, 4, of ``boto3.s3.transfer.TransferConfig``), ``extra_args`` (names as in boto3's ``ExtraArgs``,
     each given to every operation whose request knows it; ``S3_CANNED_ACL`` is the default of ``ACL``).
 
-    Up to ``multipart_threshold`` bytes are one put, more are parts, ``max_concurrency`` at once, in at most
-    ``max(multipart_threshold, multipart_chunksize × max_concurrency, ⌈size / 10,000⌉)`` bytes of memory. A CRC32C that
+    Up to ``multipart_threshold`` bytes are one put, more are parts of ``max(multipart_chunksize, ⌈size / 10,000⌉)``
+    bytes, ``max_concurrency`` at once. Of what is sent at most ``(1 + max_concurrency)`` MiB are in memory at a time,
+    whatever the sizes: a part is summed in pieces of 1 MiB, then read again as it is sent. A CRC32C that
     we have computed goes as a header with every put, part and completion, and the id of the upload as
     ``x-amz-meta-rud-entry-id``. ``PutMode.CREATE`` is ``If-None-Match: *`` on the put or the completion. A put that
     fails aborts its multipart upload.
@@ -138,19 +139,20 @@ class S3ObjectStore(Backend):
         name = self._name("put", key)
         about = {"Metadata": {ENTRY_ID: entry_id}} if entry_id is not None else {}
         if len(source) <= self._transfer.threshold:
-            return self._put_whole(key, name, source, mode, about)
+            section = source.section(len(source))
+            same_as_declared(key, section.crc32c, checksum)
+            return self._put_whole(key, name, section, mode, about)
         if mode is PutMode.CREATE:
             self._refuse_taken(key)
         multipart = Multipart.begin(self._requests, key, name, about)
         try:
             on_multipart(multipart.upload_id)
-            return self._put_parts(multipart, source, mode, entry_id)
+            return self._put_parts(multipart, source, mode, checksum, entry_id)
         except BaseException:
             multipart.abort_if_possible()
             raise
 
-    def _put_whole(self, key: str, name: str, source: Source, mode: PutMode, about: Arguments) -> PutResult:
-        section = source.load(memoryview(bytearray(len(source))))
+    def _put_whole(self, key: str, name: str, section: Section, mode: PutMode, about: Arguments) -> PutResult:
         crc = section.crc32c
         with sending(key, section):
             answer = self._requests.call(
@@ -158,11 +160,11 @@ class S3ObjectStore(Backend):
             )
         return result_of(answer, key, crc)
 
-    def _put_parts(self, multipart: Multipart, source: Source, mode: PutMode, entry_id: str | None) -> PutResult:
-        plan = PartPlan.of(len(source), self._transfer.chunk, self._transfer.concurrency)
-        parts = multipart.send(source, plan)
-        crc = source.crc32c
-        assert crc is not None
+    def _put_parts(
+        self, multipart: Multipart, source: Source, mode: PutMode, checksum: int | None, entry_id: str | None
+    ) -> PutResult:
+        parts = multipart.send(source, self._transfer.chunk, self._transfer.concurrency)
+        crc = same_as_declared(multipart.key, source.crc32c, checksum)
         try:
             return multipart.complete(parts, crc, mode)
         except StoreError as error:

@@ -135,7 +135,7 @@ class Failing(Body):
     def read(self, size: int | None = -1) -> bytes:
         raise self._error
 
-    def load(self, buffer: memoryview) -> Section:
+    def section(self, size: int) -> Section:
         raise self._error
 
 
@@ -179,6 +179,10 @@ class BackendContract:
                 if self.tell() == 0:
                     put(backend, "d/k", b"rival")
                 return super().read(size)
+
+            def section(self, size: int) -> Section:
+                put(backend, "d/k", b"rival")
+                return super().section(size)
 
         with pytest.raises(ObjectExistsError):
             put(backend, "d/k", Overtaken(io.BytesIO(b"late"), 4), mode=PutMode.CREATE)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rud._body import Body, BodyRevoked
-from rud.backends._parts import MEBIBYTE, MOST_PARTS, PartPlan, send_parts
+from rud.backends._parts import MEBIBYTE, MOST_PARTS, part_size_for, send_parts
 from rud.errors import IntegrityError
 from rud.store import Section
 
@@ -20,15 +20,14 @@ def body(data: bytes) -> Body:
     return Body(io.BytesIO(data), len(data))
 
 
-@given(st.integers(1, 5 << 40), st.integers(5, 600), st.integers(1, 16))
-def test_a_plan_keeps_the_limits_of_the_service_and_its_own_bound(size: int, mebibytes: int, concurrency: int) -> None:
-    """No more parts than a service takes, and no more memory than the formula says."""
+@given(st.integers(1, 5 << 40), st.integers(5, 600))
+def test_a_body_never_has_more_parts_than_a_service_takes(size: int, mebibytes: int) -> None:
+    """And no larger ones than that needs."""
     chunk = mebibytes * MEBIBYTE
-    plan = PartPlan.of(size, chunk, concurrency)
+    part_size = part_size_for(size, chunk)
 
-    assert plan.part_size * MOST_PARTS >= size
-    assert plan.part_size * plan.concurrency <= max(chunk * concurrency, plan.part_size)
-    assert plan.part_size == chunk or plan.part_size - MEBIBYTE < size / MOST_PARTS
+    assert part_size * MOST_PARTS >= size
+    assert part_size == chunk or (part_size - MEBIBYTE) * MOST_PARTS < size
 
 
 @given(st.binary(min_size=1, max_size=200), st.integers(1, 40), st.integers(1, 5))
@@ -39,7 +38,7 @@ def test_every_byte_is_sent_once_in_parts_of_their_numbers(data: bytes, part_siz
         return number, bytes(section.read()), section.crc32c
 
     source = body(data)
-    sent = send_parts(source, PartPlan(part_size, concurrency), send)
+    sent = send_parts(source, part_size, concurrency, send)
 
     assert [number for number, _, _ in sent] == list(range(1, -(-len(data) // part_size) + 1))
     assert b"".join(part for _, part, _ in sent) == data
@@ -61,7 +60,7 @@ def test_as_many_as_allowed_are_under_way_and_no_more() -> None:
         with lock:
             now[0] -= 1
 
-    send_parts(body(b"x" * 50), PartPlan(5, 3), send)
+    send_parts(body(b"x" * 50), 5, 3, send)
 
     assert most == [3]
 
@@ -85,7 +84,7 @@ def test_when_one_fails_the_others_have_ended_before_it_is_told() -> None:
             raise
 
     with pytest.raises(OSError, match="the first fails"):
-        send_parts(body(b"x" * 20), PartPlan(5, 2), send)
+        send_parts(body(b"x" * 20), 5, 2, send)
     assert ended == [2]
 
 
@@ -104,7 +103,7 @@ def test_what_was_wrong_with_the_body_is_told_whatever_the_sdk_makes_of_it() -> 
         raise ConnectionError("what an SDK says")
 
     with pytest.raises(BodyRevoked):
-        send_parts(source, PartPlan(10, 1), send)
+        send_parts(source, 10, 1, send)
 
 
 def test_without_threads_the_parts_go_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +114,7 @@ def test_without_threads_the_parts_go_one_after_the_other(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
-    assert send_parts(body(b"abcdef"), PartPlan(2, 4), lambda number, section: bytes(section.read())) == [
+    assert send_parts(body(b"abcdef"), 2, 4, lambda number, section: bytes(section.read())) == [
         b"ab",
         b"cd",
         b"ef",
@@ -128,5 +127,5 @@ def test_a_wrong_body_is_found_before_its_last_part_is_sent() -> None:
     source = Body(io.BytesIO(b"abcdef"), 6, expected=google_crc32c.value(b"abcdeF"))
 
     with pytest.raises(IntegrityError, match="was accepted"):
-        send_parts(source, PartPlan(2, 1), lambda number, section: sent.append(number))
+        send_parts(source, 2, 1, lambda number, section: sent.append(number))
     assert sent == [1, 2]
