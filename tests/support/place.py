@@ -5,49 +5,36 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import rud
 from rud import Uploader
-from rud._spool import status
-from tests.support.processes import Events, Program, is_running, wait_for_end
+from tests.support.processes import Events
+from tests.support.scene import Scene
 
 BACKEND = "tests.support.slow_store:SlowStore"
 
 
-class Place:
-    """Used as a context manager: everything that was started in it has ended when it is left."""
+class Place(Scene):
+    """Its store is a folder; what its worker processes do is told by their events."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.staging, self.objects, self.control = folder / "staging", folder / "objects", folder / "control"
+        super().__init__(folder)
+        self.objects, self.control = folder / "objects", folder / "control"
         self.control.mkdir()
         for pipe in ("gate", "never"):
             os.mkfifo(self.control / pipe)
         self.events = Events(self.control / "events")
         self._gate: int | None = None
-        self._programs: list[Program] = []
-        self._uploaders: list[Uploader] = []
         self.plan({})
         rud.register_backend("slow", BACKEND)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def _end_all(self) -> None:
         self.plan({})
         with self._released():
-            for uploader in self._uploaders:
-                uploader.close(0.0)
-            for program in self._programs:
-                if program.process.poll() is None:
-                    program.process.kill()
-            self._end_workers()
-            for program in self._programs:
-                program.end()
+            super()._end_all()
         self.close_gate()
         self.events.close()
 
@@ -61,16 +48,13 @@ class Place:
             for pipe in pipes:
                 os.close(pipe)
 
-    def _end_workers(self) -> None:
-        for event in self.journal():
-            if event["worker"] and event["pid"] != os.getpid() and is_running(event["pid"]):
-                os.kill(event["pid"], signal.SIGKILL)
-                wait_for_end(event["pid"])
+    def _worker_processes(self) -> set[int]:
+        return {event["pid"] for event in self.journal() if event["worker"] and event["pid"] != os.getpid()}
 
     # What the store does
 
     def plan(self, plan: dict[str, list[str]]) -> None:
-        """For a key, or ``"*"``, what its attempts do, in order; the last one repeats."""
+        """See ``SlowStore._act`` for all that may be planned."""
         new = self.control / "new"
         new.write_text(json.dumps(plan))
         new.rename(self.control / "plan.json")
@@ -84,6 +68,15 @@ class Place:
         if self._gate is not None:
             os.close(self._gate)
             self._gate = None
+
+    def wait_until_begun(self, count: int) -> None:
+        self.events.wait_for("begin", count=count)
+
+    def begun(self) -> list[str]:
+        return [event["key"] for event in self.journal("begin")]
+
+    def finished(self) -> list[str]:
+        return [event["key"] for event in self.journal("end")]
 
     def journal(self, what: str | None = None) -> list[dict[str, Any]]:
         """Everything that the store has done, or what of it was ``what``, in order."""
@@ -99,7 +92,6 @@ class Place:
     # Who uses it
 
     def config(self, **more: Any) -> dict[str, Any]:
-        """Arguments of an ``Uploader`` for this place."""
         plain = {
             "uri": f"slow://here{self.objects}",
             "backend_kwargs": {"control": str(self.control)},
@@ -107,33 +99,5 @@ class Place:
         }
         return {**plain, **more}
 
-    def uploader(self, **more: Any) -> Uploader:
-        """In this process."""
-        made = Uploader(**self.config(**more))
-        self._uploaders.append(made)
-        return made
-
-    def program(self, name: str, *, script: Path | None = None, cwd: Path | None = None, **config: Any) -> Program:
-        """``tests.support.programs`` in a process, with ``config`` over that of this place."""
-        program = Program(name, self.config(**config), cwd=cwd or self.folder, script=script)
-        self._programs.append(program)
-        return program
-
-    def file(self, name: str, text: str | None = None) -> Path:
-        """A file to upload."""
-        path = self.folder / "sources" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(name if text is None else text)
-        return path
-
-    # What is left
-
-    def owners(self) -> list[status.OwnerStatus]:
-        return status.scan(str(self.staging))
-
-    def spooled(self) -> int:
-        return sum(owner.spooled for owner in self.owners())
-
-    def leftovers(self) -> list[str]:
-        """Everything in the staging folder but the folders that all uploaders share."""
-        return sorted(str(path) for path in (self.staging / "rud-spool" / "v1").rglob("*"))
+    def impatient_uploader(self, **more: Any) -> Uploader:
+        return self.uploader(stall_timeout=0.3, **more)

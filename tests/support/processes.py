@@ -172,7 +172,10 @@ class Program:
 
 
 def workers_of(pid: int) -> list[int]:
-    """Worker processes of ``pid``, alive or not, by the mark in their environment (Linux)."""
+    """Worker processes of ``pid``, alive or not, by the mark in their environment; where that cannot be read (macOS),
+    all processes whose parent it still is."""
+    if not Path("/proc/self/environ").exists():
+        return _children_of(pid)
     mark, found = f"{MARK}={pid}".encode(), list[int]()
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -180,3 +183,8 @@ def workers_of(pid: int) -> list[int]:
                 if mark in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
                     found.append(int(name))
     return found
+
+
+def _children_of(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    return [int(child) for child, parent in map(str.split, listed.splitlines()) if int(parent) == pid]

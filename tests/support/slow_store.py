@@ -51,8 +51,7 @@ class SlowStore(LocalObjectStore):
         attempt = self._count(key)
         self._tell("begin", key, attempt=attempt)
         self._fail_if_down("put", key)
-        action = self._action(key, attempt)
-        self._act(action, key, source)
+        self._act(self._action(key, attempt), key, source)
         source.seek(0)
         result = super().put(
             key,
@@ -64,8 +63,6 @@ class SlowStore(LocalObjectStore):
             on_multipart=on_multipart,
         )
         self._tell("end", key, attempt=attempt, entry_id=entry_id)
-        if action == "store and end":
-            _end_worker()
         return result
 
     def head(self, key: str) -> ObjectMeta:
