@@ -38,7 +38,8 @@ def code_of(error: BaseException | None) -> str:
     """The service's code in an error that ``translated`` has raised, or in botocore's own; ``""`` without one."""
     if isinstance(error, RudError):
         error = error.__cause__
-    code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+    # Errors of the connection have a response, too, which is None.
+    code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code", "")
     # An answer to HEAD has no body: botocore puts the status in the place of the code.
     return "" if code.isdigit() else code
 
