@@ -76,7 +76,9 @@ class Worker:
         return self._backend
 
     def _open(self) -> dict[str, Any]:
-        return {"capabilities": asdict(self._store().capabilities)}
+        store = self._store()
+        store.prepare()
+        return {"capabilities": asdict(store.capabilities)}
 
     def _probe(self, *, reopen: bool) -> dict[str, Any]:
         if reopen:

@@ -153,6 +153,14 @@ class Backend(ABC):
         later runs are led to the same place. No request. As they are, unless an author says otherwise."""
         return arguments
 
+    def prepare(self) -> None:
+        """Do now what the first request would have to do before it: import an SDK, say. No request.
+
+        Called in a worker before it is ready, and nowhere else: who only builds a store does not pay for it. Nothing,
+        unless an author says otherwise.
+        """
+        return
+
     @property
     @abstractmethod
     def capabilities(self) -> Capabilities:

@@ -20,6 +20,10 @@ class Requests:
         self._connections = connections
         self._made: list[Any] = []
 
+    def prepare(self) -> None:
+        """Make the client now; ``ConfigurationError``."""
+        assert self._client is not None
+
     def call(self, operation: str, *, patient: bool = False, **arguments: Any) -> Arguments:
         """The answer; raises what botocore raises. ``patient``: it may take minutes."""
         client = self._patient_client if patient else self._client

@@ -108,6 +108,9 @@ class S3ObjectStore(Backend):
         endpoint = arguments.get("endpoint_url") or configured_endpoint()
         return {**arguments, "endpoint_url": endpoint.rstrip("/")} if isinstance(endpoint, str) else arguments
 
+    def prepare(self) -> None:
+        self._requests.prepare()
+
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(

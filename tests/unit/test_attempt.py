@@ -17,6 +17,7 @@ from rud._frames import Message
 from rud._worker import Worker, error_from
 from rud.errors import (
     AccessDeniedError,
+    ConfigurationError,
     IntegrityError,
     ObjectExistsError,
     ObjectNotFoundError,
@@ -248,3 +249,19 @@ def answers(store: Backend, job: Job, *, secrets: tuple[str, ...] = ()) -> list[
     worker = Worker(lambda: store, secrets, said.append, SystemClock())
     assert worker.handle({"do": "upload", "job": job.to_wire()})
     return [message for message in said if message["re"] == "result"]
+
+
+def test_a_worker_is_ready_when_its_store_is(store: MemoryBackend) -> None:
+    """What an SDK takes to be imported is over before the first upload, and what is wrong is told at once."""
+
+    class Heavy(MemoryBackend):
+        def prepare(self) -> None:
+            raise ConfigurationError("no such region")
+
+    said: list[Message] = []
+    Worker(lambda: Heavy("b"), (), said.append, SystemClock()).handle({"do": "open"})
+    Worker(lambda: store, (), said.append, SystemClock()).handle({"do": "open"})
+
+    assert [message["re"] for message in said] == ["ready", "ready"]
+    assert type(error_from(said[0]["error"])) is ConfigurationError
+    assert said[1]["capabilities"]["create"] is True
