@@ -247,7 +247,8 @@ def test_a_create_whose_reply_is_lost(server: S3Server, tmp_path: Path, operatio
         handle = uploader.upload(tmp_path / "file", "k", overwrite=False)
         handle.result(60)
 
-    assert len(server.fired) == times
+    # After a completion the next attempt looks first, and finds its own object.
+    assert len(server.fired) == (1 if operation == "CompleteMultipartUpload" else times)
     assert server.object("k").data == content(size)
     assert list(server.objects) == ["k"]
     if operation != "CreateMultipartUpload":
