@@ -24,14 +24,13 @@ class Subject:
         *,
         workers: int,
         use_procs: bool,
-        bucket: str = BUCKET,
         credentials: dict[str, str] | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
         kind, device = _class_of(who)
         self.state = SimpleNamespace(run_name="benchmark", device=device)
         self.uploader: Any = kind(
-            f"s3://{bucket}",
+            f"s3://{BUCKET}",
             backend_kwargs={"endpoint_url": endpoint, **_CREDENTIALS, **(credentials or {})},
             num_concurrent_uploads=workers,
             use_procs=use_procs,

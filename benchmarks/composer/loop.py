@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import numpy
+import numpy as np
 
 WINDOW = 6.0
 PERIOD = 2.0
@@ -17,14 +17,14 @@ class Loop:
     """Its arrays are made once, as a model's are."""
 
     def __init__(self) -> None:
-        random = numpy.random.default_rng(4)
+        random = np.random.default_rng(4)
         self._weights = [random.standard_normal((_SIDE, _SIDE)) / _SIDE**0.5 for _ in range(_LAYERS)]
         self._value = random.standard_normal((_SIDE, _SIDE))
 
     def step(self) -> None:
         """One batch."""
         for weights in self._weights:
-            self._value = numpy.tanh(self._value @ weights)
+            self._value = np.tanh(self._value @ weights)
 
 
 def compute(seconds: float) -> None:

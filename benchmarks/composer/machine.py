@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -31,6 +32,29 @@ def _busy_part(seconds: float) -> float:
 def _processor_ticks() -> tuple[int, int]:
     ticks = [int(word) for word in Path("/proc/stat").read_text(encoding="utf-8").splitlines()[0].split()[1:9]]
     return sum(ticks), ticks[3] + ticks[4]
+
+
+class Others:
+    """What other programs take of the processors, from its construction on; ``ours`` are processes beside our children.
+
+    Of children, what has ended counts; the kernel's own work is with the others.
+    """
+
+    def __init__(self, ours: int) -> None:
+        self._ours = ours
+        self._began = time.monotonic()
+        self._used = self._now()
+
+    def part(self) -> float:
+        """Of all processors, so far."""
+        capacity = (time.monotonic() - self._began) * (os.cpu_count() or 1)
+        return max(0.0, (self._now() - self._used) / capacity)
+
+    def _now(self) -> float:
+        total, idle = _processor_ticks()
+        children = resource.getrusage(resource.RUSAGE_CHILDREN)
+        mine = time.process_time() + children.ru_utime + children.ru_stime + _seconds(self._ours)
+        return (total - idle) / _TICK - mine
 
 
 def family() -> list[int]:

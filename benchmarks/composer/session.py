@@ -35,6 +35,20 @@ class Plan:
     sources: str  # a folder that has small, huge, small-N and large-N
     staging: str
     options: dict[str, Any]
+    credentials: dict[str, str] | None = None  # instead of those that a sink does not look at
+
+
+def subject_of(plan: Plan) -> Subject:
+    """The uploader that the plan asks for; not yet begun."""
+    return Subject(
+        plan.who,
+        plan.endpoint,
+        Path(plan.staging),
+        workers=plan.workers,
+        use_procs=plan.use_procs,
+        credentials=plan.credentials,
+        options=plan.options,
+    )
 
 
 class Session:
@@ -56,14 +70,7 @@ class Session:
 
             self.figures["loop, none"] = loop.steps_alone()
         began = time.time_ns()
-        self.subject = Subject(
-            self.plan.who,
-            self.plan.endpoint,
-            Path(self.plan.staging),
-            workers=self.plan.workers,
-            use_procs=self.plan.use_procs,
-            options=self.plan.options,
-        )
+        self.subject = subject_of(self.plan)
         self.subject.init()
         self.figures["init s"] = (time.time_ns() - began) / 1e9
         self.subject.upload(self.sources / "small", "first/0")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
@@ -69,14 +68,14 @@ class Sink:
         assert self._process.stdout is not None
         self.observer = Observer(f"http://{self._process.stdout.readline().strip()}")
 
+    @property
+    def pid(self) -> int:
+        """Of the server."""
+        return self._process.pid
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._process.kill()
         self._process.wait()
-
-
-def wall_ns() -> int:
-    """Now, by the clock of ``Arrival.when``."""
-    return time.time_ns()
