@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.place import Place
+from tests.support.s3_place import S3Place
 
 
 @pytest.fixture
@@ -21,3 +22,10 @@ def place(tmp_path: Path) -> Iterator[Place]:
 def use_procs(request: pytest.FixtureRequest) -> bool:
     """Every scenario is gone through with both kinds of workers."""
     return bool(request.param == "process")
+
+
+@pytest.fixture
+def s3(tmp_path: Path) -> Iterator[S3Place]:
+    """The same on an S3 server that fails as it is told."""
+    with S3Place(tmp_path) as made:
+        yield made

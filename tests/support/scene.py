@@ -110,6 +110,12 @@ class Scene(ABC):
         path.write_text(name if text is None else text)
         return path
 
+    def binary_file(self, name: str, data: bytes) -> Path:
+        """A file to upload that is no text."""
+        path = self.file(name, "")
+        path.write_bytes(data)
+        return path
+
     def kill_a_worker(self, uploader: Uploader) -> None:
         """A process is killed. A thread cannot be; the nearest is one that ends at its next step, whatever it does."""
         pids = uploader.worker_pids()
