@@ -226,7 +226,10 @@ class Supervisor:
                 self._give_up(slot, now)
         with self.lock:
             if self.destination.tick(now):
-                logger.error("the destination has not answered for %.0f s: %s", now, self.destination.trouble)
+                logger.error(
+                    "the destination has not answered for %.0f s: %s",
+                    self.destination.outage_timeout, self.destination.trouble,
+                )  # fmt: skip
                 self.lock.notify_all()
 
     def _give_up(self, slot: Slot, now: float) -> None:

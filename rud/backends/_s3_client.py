@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -156,6 +157,14 @@ def _profile_may_set_an_endpoint() -> bool:
         return False
 
 
+@functools.cache
+def _loader(data_path: str | None) -> Any:
+    """One for all sessions of the process: to read the model of S3 anew takes 0.1 s, with it a client takes 5 ms."""
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
+
+
 def _session() -> Any:
     import botocore.session
     from botocore.exceptions import BotoCoreError
@@ -163,6 +172,7 @@ def _session() -> Any:
     try:
         session = botocore.session.Session()
         session.get_scoped_config()
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path")))
     except BotoCoreError as error:
         raise ConfigurationError(f"the AWS configuration is no good: {error}") from error
     return session

@@ -15,7 +15,6 @@ from rud.backends._s3_requests import Requests
 from rud.backends._s3_values import ENTRY_ID, bare, header_of, meta_of, only_if, result_of, same_as_declared, sending
 from rud.errors import (
     AccessDeniedError,
-    BucketNotFoundError,
     ConfigurationError,
     InvalidKeyError,
     ObjectExistsError,
@@ -219,20 +218,18 @@ class S3ObjectStore(Backend):
         try:
             with translated("head", key):
                 answer = self._requests.call("head_object", Key=name, ChecksumMode="ENABLED")
-        except ObjectNotFoundError:
-            self._raise_if_the_bucket_is_missing(key)
+        except ObjectStoreTransientError:
+            raise
+        except StoreError:
+            self._ask_with_a_body(key, name)
             raise
         return meta_of(key, answer)
 
-    def _raise_if_the_bucket_is_missing(self, key: str) -> None:
-        """An answer without a body does not say which of the two is not there."""
-        try:
-            with translated("head", ""):
-                self._requests.call("head_bucket")
-        except ObjectNotFoundError as error:
-            raise BucketNotFoundError.during("head", key, f"there is no bucket {self._bucket!r}") from error
-        except StoreError:
-            return
+    def _ask_with_a_body(self, key: str, name: str) -> None:
+        """Raise what the service says to a GET: its answer to a HEAD has no code, so that a missing bucket looks as a
+        missing object does, and a token that has expired (400) as a request that will never be any good."""
+        with translated("head", key):
+            self._requests.call("get_object", Key=name, Range="bytes=0-0")["Body"].close()
 
     def list(self, prefix: str) -> Iterator[ObjectMeta]:
         self._check_open("list", prefix)

@@ -53,7 +53,13 @@ def test_an_expired_token(expiring: S3Server, shared: Shared) -> None:
     store = S3ObjectStore("bucket", endpoint_url=expiring.url)
     put(store, "k", b"before")
     expiring.expire("first-token")
-    for operation in (lambda: put(store, "k", b"x"), lambda: get(store, "k"), store.probe, lambda: store.list("")):
+    for operation in (
+        lambda: put(store, "k", b"x"),
+        lambda: get(store, "k"),
+        lambda: store.head("k"),
+        store.probe,
+        lambda: store.list(""),
+    ):
         with pytest.raises(CredentialsExpiredError) as expired:
             operation()
         assert "first-token" not in str(expired.value)
