@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from rud_fakes.s3 import S3Server
 
 from tests.support.blocks import SHELLS, Block, blocks
 
@@ -16,14 +19,40 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 BLOCKS = [block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"), str(page.relative_to(ROOT)))]
 LIMIT = 100.0
 """Seconds for one block."""
+CREDENTIALS = {"AKIAIOSFODNN7EXAMPLE": "a secret of nobody's"}
+"""What blocks find in their environment, and the server asks for."""
+BUCKET = "my-bucket"
+
+
+@contextmanager
+def store_of(block: Block) -> Iterator[dict[str, str]]:
+    """The variables by which a block that speaks of ``s3://`` finds a server, with the bucket of all examples."""
+    if "s3://" not in block.text + block.first:
+        yield {}
+        return
+    ((access_key, secret_key),) = CREDENTIALS.items()
+    with S3Server(BUCKET, credentials=CREDENTIALS) as server:
+        yield {
+            "S3_ENDPOINT_URL": server.url,
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret_key,
+            "AWS_REGION": "us-east-1",
+        }
+        assert server.uploads == {}, "a multipart upload is left unfinished"
 
 
 def run(block: Block, folder: Path) -> str:
     """Run it in ``folder`` as a stranger would, who has rud installed; what it printed. Fails the test if it fails."""
+    with store_of(block) as variables:
+        return run_with(variables, block, folder)
+
+
+def run_with(variables: dict[str, str], block: Block, folder: Path) -> str:
     scratch = folder / "tmp"
     scratch.mkdir()
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     environ = {**os.environ, "PATH": path, "HOME": str(folder), "TMPDIR": str(scratch), "PYTHONWARNINGS": "error"}
+    environ |= variables
     if block.first:
         subprocess.run(["bash", "-euc", block.first], cwd=folder, env=environ, check=True, timeout=LIMIT)
     if block.language == "python":
@@ -129,6 +158,19 @@ def test_a_block_without_end_is_an_error() -> None:
     """A fence that is never closed does not swallow the rest of a page silently."""
     with pytest.raises(ValueError, match="page:1"):
         list(blocks("```python\nprint()\n"))
+
+
+def test_a_block_that_speaks_of_s3_finds_a_bucket(tmp_path: Path) -> None:
+    """The bucket of the examples is there, for whoever signs with what stands in the environment, and for that block
+    only."""
+    upload = (
+        "```sh\nprintf seven > seven.txt && rud upload --json seven.txt s3://my-bucket/a && rud ls s3://my-bucket\n```"
+    )
+    other = '```sh\nprintf "${AWS_ACCESS_KEY_ID-nothing}"\n```'
+
+    assert run(next(blocks(upload)), tmp_path).endswith("a/seven.txt\n")
+    (tmp_path / "other").mkdir()
+    assert run(next(blocks(other)), tmp_path / "other") == "nothing"
 
 
 @pytest.mark.parametrize(("index", "printed"), [(0, "aaa\n"), (1, "seven and more")])
