@@ -72,7 +72,10 @@ class Access:
     def _config(self, connections: int, read_timeout: float) -> Any:
         from botocore.config import Config
 
-        given = dict(self.client_config)
+        # One level deeper as well: botocore writes into the dictionaries that it is given.
+        given: dict[str, Any] = {
+            name: dict(value) if isinstance(value, Mapping) else value for name, value in self.client_config.items()
+        }
         ours = {
             "connect_timeout": CONNECT_TIMEOUT,
             "read_timeout": read_timeout,

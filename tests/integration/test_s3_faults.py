@@ -268,6 +268,20 @@ def test_a_create_that_finds_another_object(server: S3Server, tmp_path: Path, si
     assert server.uploads == {}
 
 
+@pytest.mark.parametrize("size", [1000, PART + 1000], ids=["one request", "parts"])
+def test_a_create_that_cannot_look(server: S3Server, tmp_path: Path, size: int) -> None:
+    """Attempts that could not see whether an object is there do not replace it, nor do those after them."""
+    server.put("k", b"somebody's")
+    server.add(Fault("PutObject", "status"))
+    server.add(Fault("HeadObject", "status", times=2))
+    (tmp_path / "file").write_bytes(content(size))
+    with pytest.raises(UploadExistsError, match=r"after [34] attempts"), uploader_to(server, tmp_path) as uploader:
+        uploader.upload(tmp_path / "file", "k", overwrite=False)
+
+    assert server.object("k").data == b"somebody's"
+    assert server.uploads == {}
+
+
 def uploader_to(server: S3Server, folder: Path) -> Uploader:
     arguments = {**address_of(server).backend_kwargs, "client_config": ONE_TRY, "transfer_config": SMALL_PARTS}
     return Uploader(

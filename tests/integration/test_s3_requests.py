@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import google_crc32c
 import pytest
 from rud_fakes.s3 import Fault, S3Server
 from rud_fakes.servers import Versitygw
 
+from rud import RemoteUploaderDownloader, State
 from rud._body import Body
 from rud.backends.s3 import S3ObjectStore
 from rud.errors import (
@@ -98,6 +100,20 @@ def test_the_acl_of_the_environment(server: S3Server, monkeypatch: pytest.Monkey
         store = S3ObjectStore("bucket", **address_of(server).backend_kwargs, extra_args=extra)
         put(store, "k", b"x")
         assert server.requests[-1].headers["x-amz-acl"] == expected
+
+
+def test_init_leaves_nothing(server: S3Server, tmp_path: Path) -> None:
+    """The logger's ``init`` has a worker begin a multipart upload and abort it: no other request is made, and neither
+    an object nor an upload is left."""
+    logger = RemoteUploaderDownloader(
+        "s3://bucket/some/prefix", address_of(server).backend_kwargs, upload_staging_folder=tmp_path
+    )
+    logger.init(State(run_name="run"), None)
+    logger.post_close()
+
+    assert [one.operation for one in server.requests] == ["CreateMultipartUpload", "AbortMultipartUpload"]
+    assert {str(one.key).rpartition("-")[0] for one in server.requests} == {"some/prefix/.rud-probe"}
+    assert (server.objects, server.uploads) == ({}, {})
 
 
 @pytest.mark.parametrize("transfer", [SMALL_PARTS, {"multipart_threshold": 1 << 30}], ids=["parts", "one request"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +14,9 @@ from rud_fakes import Fault, FaultyBackend, MemoryBackend
 
 from rud._attempt import Job, Verdict, attempt
 from rud._body import Body
+from rud._child import Outbox, _ToParent
 from rud._clock import SystemClock
-from rud._frames import Message
+from rud._frames import Decoder, Message
 from rud._worker import Worker, error_from
 from rud.errors import (
     AccessDeniedError,
@@ -249,6 +252,35 @@ def answers(store: Backend, job: Job, *, secrets: tuple[str, ...] = ()) -> list[
     worker = Worker(lambda: store, secrets, said.append, SystemClock())
     assert worker.handle({"do": "upload", "job": job.to_wire()})
     return [message for message in said if message["re"] == "result"]
+
+
+def test_a_worker_gives_its_store_back(store: MemoryBackend) -> None:
+    """When it is told to quit, whatever closing comes to."""
+    closed: list[str] = []
+
+    class Leaky(MemoryBackend):
+        def close(self) -> None:
+            closed.append(self.uri("k"))
+            raise OSError("of the author")
+
+    said: list[Message] = []
+    worker = Worker(lambda: Leaky("b"), (), said.append, SystemClock())
+
+    assert [worker.handle({"do": command}) for command in ("open", "quit")] == [True, False]
+    assert closed == ["memory://b/k"]
+    assert "of the author" in said[-1]["text"]
+
+
+def test_what_a_worker_logs_reaches_its_parent() -> None:
+    """A warning of an SDK in a worker process, which has no logging of its own, is a message to the parent."""
+    read, write = os.pipe()
+    warning = {"name": "botocore", "levelno": 30, "msg": "the clock is %d s off", "args": (900,)}
+    _ToParent(Outbox(write)).handle(logging.makeLogRecord(warning))
+    os.close(write)
+    with open(read, "rb") as pipe:
+        messages = list(Decoder().feed(pipe.read()))
+
+    assert messages == [{"re": "log", "level": 30, "name": "botocore", "text": "the clock is 900 s off"}]
 
 
 def test_a_worker_is_ready_when_its_store_is(store: MemoryBackend) -> None:

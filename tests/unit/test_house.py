@@ -51,6 +51,14 @@ def test_use_is_light() -> None:
     assert sorted(found & set(HEAVY.split())) == []
 
 
+def test_worker_is_light() -> None:
+    """A worker process imports neither an SDK, before its store does, nor a framework of whoever started it."""
+    found = modules_after("import rud._child") - modules_after("pass")
+
+    assert "rud._worker" in found
+    assert sorted(found & set(HEAVY.split())) == []
+
+
 def test_plugin_import_is_light() -> None:
     """The plugin is loaded in every pytest run of everybody: beyond pytest it imports itself and its package."""
     found = modules_after("import pytest, rud_conformance.plugin") - modules_after("import pytest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from rud._registry import resolve
 from rud.backends.s3 import S3ObjectStore
 from rud.errors import ConfigurationError, InvalidKeyError
 
-KEYS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "a-long-secret"}
+KEYS: dict[str, Any] = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "a-long-secret"}
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +101,23 @@ def test_the_destination_has_the_endpoint_that_the_environment_sets(
         monkeypatch.setenv(name, value)
 
     assert resolve("s3://bucket", KEYS).destination.get("endpoint_url") == endpoint
+
+
+def test_arguments_are_left_as_they_were() -> None:
+    """Two stores may share what a caller has built once: none writes into it, neither when it is built nor later."""
+    arguments: dict[str, Any] = {
+        **KEYS,
+        "client_config": {"retries": {"total_max_attempts": 2}, "s3": {"addressing_style": "path"}},
+        "transfer_config": {"max_concurrency": 2},
+        "extra_args": {"Metadata": {"team": "vision"}},
+    }
+    before = copy.deepcopy(arguments)
+    for bucket in ("bucket-1", "bucket-2"):
+        store = resolve(f"s3://{bucket}", arguments).open()
+        store.prepare()
+        store.close()
+
+    assert arguments == before
 
 
 def test_no_secret_is_in_the_destination_or_shown(tmp_path: Path) -> None:
