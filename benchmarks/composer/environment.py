@@ -7,6 +7,7 @@ that was tampered with is no incumbent, so it is not done.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,5 +29,7 @@ def make(folder: Path) -> None:
     subprocess.run([str(python), "-m", "pip", "install", "-q", "uv"], check=True)
     command = [str(python), "-m", "uv", "pip", "install", "--python", str(python), COMPOSER, "-e", f"{_ROOT}[s3,bench]"]
     subprocess.run(command, check=True)
-    subprocess.run([str(python), "-W", "ignore", "-c", "import composer.loggers, rud, obstore"], check=True)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    check = [str(python), "-W", "ignore", "-c", "import composer.loggers, rud, obstore"]
+    subprocess.run(check, env=environment, check=True)
     print(f"ready: {python} -m benchmarks.composer run")

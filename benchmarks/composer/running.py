@@ -23,6 +23,8 @@ from benchmarks.tools import SMALL, make_file
 _MIB = 1 << 20
 _ROOT = Path(__file__).resolve().parents[2]
 _DISTURBED = 0.1
+# Without bytecode every worker of Composer's would compile all of torch.
+_NOT_PASSED_ON = ("AWS_", "RUD_", "S3_", "PYTHONDONTWRITEBYTECODE")
 _TRIES = 3
 _LINK = {"staging_mode": "link"}
 
@@ -160,7 +162,7 @@ class Run:
         os.sync()
         busy = wait_until_quiet()
         environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "RUD_", "S3_"))},
+            **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_PASSED_ON)},
             **dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
             "PYTHONPATH": str(_ROOT),
             "PYTHONWARNINGS": "ignore",
