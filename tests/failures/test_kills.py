@@ -4,14 +4,16 @@ that never finds anything would prove nothing."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rud_fakes.servers import Versitygw
 
 from tests.support.journal_store import make
 from tests.support.kill_harness import Harness, kill_test
-from tests.support.kill_verdict import Folders, Verdict, judge, summary, violations
+from tests.support.kill_stores import BUCKET, FolderKillStore, VersitygwKillStore
+from tests.support.kill_verdict import Folders, Verdict, summary, violations
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the workers of a dead program in /proc")
@@ -72,10 +74,10 @@ def _damage(folders: Folders) -> None:
 
 
 def _judged(folders: Folders) -> tuple[list[str], Verdict]:
-    harness = Harness(folders, 0)
+    harness = Harness(FolderKillStore(folders), 0)
     harness.tally.seen = {"state/0": 2}
     harness._look()
-    verdict = judge(folders, harness.visible())
+    verdict = harness.judge()
     return violations(harness.tally, verdict), verdict
 
 
@@ -106,3 +108,38 @@ def test_the_judge_finds(finished: Folders, spoil: Callable[[Folders], None], wo
     found, _ = _judged(finished)
 
     assert any(word in line for line in found), found
+
+
+# On S3
+
+
+@pytest.fixture
+def bucket(tmp_path: Path, rud_versitygw: Versitygw) -> Iterator[VersitygwKillStore]:
+    """An empty bucket that keeps versions; ``rud_versitygw`` says what is to be done where there is no versitygw."""
+    with VersitygwKillStore(Folders(tmp_path)) as store:
+        (tmp_path / "ledger").touch()
+        store.folders.spool.mkdir(parents=True)
+        yield store
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the workers of a dead program in /proc")
+def test_kills_on_s3(tmp_path: Path, rud_versitygw: Versitygw) -> None:
+    """The same on a real S3 server, with bodies in parts: nor is any multipart upload left unfinished."""
+    tally, verdict = kill_test(tmp_path, kills=2, uploads=1, seed=1, store="versitygw")
+
+    assert violations(tally, verdict) == [], (tmp_path / "stderr").read_text() + summary(tally, verdict, 0)
+    assert verdict.sent > 0
+
+
+def test_the_judge_sees_every_version(bucket: VersitygwKillStore) -> None:
+    """On S3 it is the versions that tell what was ever visible: an older one between newer ones is found though it is
+    gone, and so are what came before its dependencies, duplicates, and parts that nobody has completed."""
+    client = bucket.client()
+    for key, version in [("k", 1), ("k", 3), ("k", 2), ("k", 4), ("k", 4), ("latest", 6), ("shard", 5)]:
+        client.put_object(Bucket=BUCKET, Key=key, Body=make(key, version, b"filling"))
+    client.create_multipart_upload(Bucket=BUCKET, Key="half")
+    bucket.folders.ledger.write_text("4 k\n5 shard\n6 latest shard@5\n")
+    found = Harness(bucket, 0).judge()
+
+    assert (found.sent, found.duplicates, found.older_after_newer, found.too_early) == (7, 1, 1, 1)
+    assert (found.unfinished_in_parts, found.told_otherwise, found.lost) == (1, 0, 0)

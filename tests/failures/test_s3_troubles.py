@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,12 @@ def test_a_server_that_reads_slowly(s3: S3Place, size: int, rate: float, operati
     parts = SMALL_PARTS if operation == "UploadPart" else None
     arguments = {"transfer_config": parts}
     uploader = s3.uploader(use_procs=False, num_attempts=1, stall_timeout=stall, backend_kwargs=arguments)
+    began = time.monotonic()
     uploader.upload(s3.binary_file("k", content(size)), "k").result(60)
 
+    assert time.monotonic() - began > 3 * stall
     sent = [one for one in s3.server.requests if one.operation == operation]
     assert [one.part for one in sorted(sent, key=lambda one: one.part or 0)] == ([None] if parts is None else [1, 2])
-    assert all(one.ended is not None and one.ended - one.began > 3 * stall for one in sent)
     assert s3.server.object("k").data == content(size)
 
 

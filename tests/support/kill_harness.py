@@ -1,4 +1,5 @@
-"""The kill test: ``python -m tests.support.kill_harness --kills 100 --uploads 3000 --seed N`` (Linux).
+"""The kill test: ``python -m tests.support.kill_harness --kills 100 --uploads 3000 --seed N`` (Linux), on a folder or,
+with ``--store versitygw``, on S3.
 
 A program accepts uploads and writes each into a ledger once ``upload`` has returned. Its whole process tree is killed
 at a random instant; then either ``rud resume`` runs (one time in three it is killed, too, and run again), or a new
@@ -25,8 +26,8 @@ from typing import NoReturn
 
 from rud import Upload, Uploader
 from rud._spool import status
-from rud.backends._folders import TEMPORARY
 from tests.support.journal_store import check, make
+from tests.support.kill_stores import STORES, KillStore, Target
 from tests.support.kill_verdict import Folders, Tally, Verdict, judge, summary, violations
 from tests.support.processes import wait_for_end, workers_of
 from tests.support.slow_store import append
@@ -41,14 +42,15 @@ LONGEST_RUN = 60.0
 
 def accept_uploads(folders: Folders, seed: int, version: int, count: int) -> None:
     """Accept ``count`` uploads, numbered from ``version``, with a line in the ledger for each; then drain and close."""
-    folders.register()
+    target = Target.load(folders)
     chance = random.Random(seed)
     uploader = Uploader(
-        f"journal://here{folders.objects}",
-        backend_kwargs={"journal": str(folders.journal)},
+        target.uri,
+        backend_kwargs=target.backend_kwargs,
         upload_staging_folder=folders.staging,
         num_concurrent_uploads=2,
         fsync=chance.random() < 0.2,
+        use_procs=chance.random() >= target.threads,
     )
     source = folders.root / "source"
     recent: list[tuple[Upload, str]] = []
@@ -56,8 +58,7 @@ def accept_uploads(folders: Folders, seed: int, version: int, count: int) -> Non
     for number in range(version, version + count):
         kind = chance.random()
         key = f"unique/{number}" if kind < 0.15 else "latest" if kind < 0.25 else chance.choice(KEYS)
-        size = chance.randrange(300 << 10, 2 << 20) if chance.random() < 0.1 else chance.randrange(4000)
-        source.write_bytes(make(key, number, chance.randbytes(size)))
+        source.write_bytes(make(key, number, chance.randbytes(_size(chance, target.large))))
         after = recent[-3:] if key == "latest" else []
         made = uploader.upload(source, key, overwrite=not key.startswith("unique"), after=[one for one, _ in after])
         append(folders.ledger, f"{number} {key} {' '.join(text for _, text in after)}".rstrip().encode() + b"\n")
@@ -68,22 +69,31 @@ def accept_uploads(folders: Folders, seed: int, version: int, count: int) -> Non
     uploader.close()
 
 
+def _size(chance: random.Random, large: int) -> int:
+    """Most are inline in the log, some are files of their own, few have parts."""
+    if large and chance.random() < 0.03:
+        return chance.randrange(large // 2, large)
+    return chance.randrange(300 << 10, 2 << 20) if chance.random() < 0.1 else chance.randrange(4000)
+
+
 def resume(folders: Folders) -> int:
     """What the command does, with our store registered."""
     from rud.cli import main
 
-    folders.register()
-    return int(main(["resume", str(folders.staging)]) or 0)
+    arguments = Target.load(folders).backend_kwargs
+    return int(main(["resume", str(folders.staging), "--backend-kwargs", json.dumps(arguments)]) or 0)
 
 
 # The hand that kills them
 
 
 class Harness:
-    """One test in ``folders``, with everything random from ``seed``."""
+    """One test in ``store``, with everything random from ``seed``."""
 
-    def __init__(self, folders: Folders, seed: int) -> None:
-        self.folders = folders
+    def __init__(self, store: KillStore, seed: int) -> None:
+        self.store = store
+        self.folders = store.folders
+        self.target = store.target()
         self.chance = random.Random(seed)
         self.tally = Tally()
         self.version = 1
@@ -114,7 +124,7 @@ class Harness:
         # One in five dies while it starts, adopts and accepts the first; the others somewhere later.
         if self.chance.random() < 0.8:
             program.stdout.readline()
-        self._kill_after(program, self.chance.uniform(0.0, 0.7))
+        self._kill_after(program, self.chance.uniform(0.0, self.target.run_for))
         program.stdout.close()
 
     def _resume(self) -> None:
@@ -124,7 +134,7 @@ class Harness:
             if self.chance.random() >= 1 / 3:
                 code = program.wait(LONGEST_RUN)
                 break
-            if self._kill_after(program, self.chance.uniform(0.0, 0.35)):
+            if self._kill_after(program, self.chance.uniform(0.0, self.target.resume_for)):
                 self.tally.resumes_killed += 1
             else:
                 code = program.returncode
@@ -180,28 +190,33 @@ class Harness:
     def visible(self) -> dict[str, int]:
         """The version of every object; a damaged one is a problem."""
         found: dict[str, int] = {}
-        for path in self.folders.objects.rglob("*"):
-            key = path.relative_to(self.folders.objects).as_posix()
-            if path.is_file() and not path.name.startswith(TEMPORARY):
-                try:
-                    content = check(path)
-                except ValueError as error:
-                    self.tally.problems.append(str(error))
-                    continue
-                found[key] = content.version
-                if content.key != key:
-                    self.tally.problems.append(f"{key} has the content of {content.key}")
+        for key, path in self.store.visible():
+            try:
+                content = check(path)
+            except ValueError as error:
+                self.tally.problems.append(str(error))
+                continue
+            found[key] = content.version
+            if content.key != key:
+                self.tally.problems.append(f"{key} has the content of {content.key}")
         return found
+
+    def judge(self) -> Verdict:
+        """When everything is over."""
+        verdict = Verdict()
+        self.store.judge(verdict)
+        return judge(self.folders, self.visible(), verdict)
 
 
 # The command
 
 
-def kill_test(root: Path, *, kills: int, uploads: int, seed: int) -> tuple[Tally, Verdict]:
+def kill_test(root: Path, *, kills: int, uploads: int, seed: int, store: str = "folder") -> tuple[Tally, Verdict]:
     """The whole test in the empty folder ``root``."""
-    harness = Harness(Folders(root), seed)
-    harness.run(kills, uploads)
-    return harness.tally, judge(harness.folders, harness.visible())
+    with STORES[store](Folders(root)) as made:
+        harness = Harness(made, seed)
+        harness.run(kills, uploads)
+        return harness.tally, harness.judge()
 
 
 def main() -> NoReturn:
@@ -209,6 +224,7 @@ def main() -> NoReturn:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--uploads", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--store", choices=sorted(STORES), default="folder")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--accept", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
@@ -222,11 +238,15 @@ def main() -> NoReturn:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="rud-kill-test-") as folder:
         tally, verdict = kill_test(
-            given.folder or Path(folder), kills=given.kills, uploads=given.uploads, seed=given.seed
+            given.folder or Path(folder),
+            kills=given.kills,
+            uploads=given.uploads,
+            seed=given.seed,
+            store=given.store,
         )
     print(summary(tally, verdict, time.monotonic() - began))
     found = violations(tally, verdict)
-    print(json.dumps({"seed": given.seed, "violations": found}))
+    print(json.dumps({"store": given.store, "seed": given.seed, "violations": found}))
     sys.exit(1 if found else 0)
 
 

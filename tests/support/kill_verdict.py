@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import rud
 from rud._spool import status
-from rud.backends._folders import TEMPORARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +34,9 @@ class Folders:
     def journal(self) -> Path:
         return self.root / "journal"
 
-    def register(self) -> None:
-        rud.register_backend("journal", "tests.support.journal_store:JournalStore")
+    @property
+    def target(self) -> Path:
+        return self.root / "target"
 
 
 @dataclass(slots=True)
@@ -69,11 +68,13 @@ class Verdict:
     failed: int = 0
     left_in_staging: int = 0
     hidden_in_store: int = 0
+    unfinished_in_parts: int = 0
+    told_otherwise: int = 0
+    """Objects of which the store's answer is another than its disk's."""
 
 
-def judge(folders: Folders, visible: dict[str, int]) -> Verdict:
-    """The verdict when everything is over."""
-    verdict = Verdict()
+def judge(folders: Folders, visible: dict[str, int], verdict: Verdict) -> Verdict:
+    """The verdict when everything is over, added to what the store has found."""
     newest, after = _read_ledger(folders, verdict)
     verdict.lost = sum(visible.get(key, 0) < version for key, version in newest.items())
     _read_journal(folders, after, verdict)
@@ -82,7 +83,6 @@ def judge(folders: Folders, visible: dict[str, int]) -> Verdict:
     verdict.left_in_spool = sum(owner.spooled for owner in owners)
     verdict.failed = sum(len(owner.failed) for owner in owners)
     verdict.left_in_staging = sum(not path.name.startswith(".") for path in folders.spool.iterdir())
-    verdict.hidden_in_store = sum(path.name.startswith(TEMPORARY) for path in folders.objects.rglob("*"))
     return verdict
 
 
@@ -119,7 +119,8 @@ def summary(tally: Tally, verdict: Verdict, seconds: float) -> str:
         f"sent {verdict.sent}, of which {verdict.duplicates} duplicates; "
         f"lost {verdict.lost}, older after newer {verdict.older_after_newer}, before their dependencies "
         f"{verdict.too_early}, failed {verdict.failed}, left in the spool {verdict.left_in_spool}, "
-        f"owner folders left {verdict.left_in_staging}, hidden files left in the store {verdict.hidden_in_store}"
+        f"owner folders left {verdict.left_in_staging}, hidden files left in the store {verdict.hidden_in_store}, "
+        f"unfinished multipart uploads {verdict.unfinished_in_parts}"
     )
 
 
