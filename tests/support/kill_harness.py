@@ -71,7 +71,7 @@ def accept_uploads(folders: Folders, seed: int, version: int, count: int) -> Non
 
 def _size(chance: random.Random, large: int) -> int:
     """Most are inline in the log, some are files of their own, few have parts."""
-    if large and chance.random() < 0.03:
+    if large and chance.random() < 0.06:
         return chance.randrange(large // 2, large)
     return chance.randrange(300 << 10, 2 << 20) if chance.random() < 0.1 else chance.randrange(4000)
 

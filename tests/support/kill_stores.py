@@ -166,9 +166,9 @@ class VersitygwKillStore(KillStore):
         verdict.unfinished_in_parts = len(uploads)
         there = {key: _version_in(path) for key, path in self.visible()}
         verdict.told_otherwise = sum(_version_told(client, key) != version for key, version in there.items())
-        self._write_journal(client)
+        self._write_journal(client, verdict)
 
-    def _write_journal(self, client: Any) -> None:
+    def _write_journal(self, client: Any, verdict: Verdict) -> None:
         lines: list[tuple[str, str]] = []
         for key, versions in _versions(client).items():
             before = 0
@@ -177,6 +177,7 @@ class VersitygwKillStore(KillStore):
                 key=lambda found: (found[0]["IsLatest"], found[1].stat().st_ctime_ns),
             ):
                 version = _version_in(path)
+                verdict.in_parts += "-" in one["ETag"]
                 lines.append((one["VersionId"], f"begin {key} {version} {one['VersionId']} {before}\n"))
                 before = version
         with open(self.folders.journal, "w", encoding="utf-8") as journal:

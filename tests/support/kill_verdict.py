@@ -68,6 +68,8 @@ class Verdict:
     failed: int = 0
     left_in_staging: int = 0
     hidden_in_store: int = 0
+    in_parts: int = 0
+    """Of those that were sent."""
     unfinished_in_parts: int = 0
     told_otherwise: int = 0
     """Objects of which the store's answer is another than its disk's."""
@@ -116,7 +118,7 @@ def summary(tally: Tally, verdict: Verdict, seconds: float) -> str:
     return (
         f"{verdict.accepted} accepted, {tally.kills} kills of {tally.runs} runs "
         f"and {tally.resumes} resumes ({tally.resumes_killed} of them killed), {seconds:.0f} s\n"
-        f"sent {verdict.sent}, of which {verdict.duplicates} duplicates; "
+        f"sent {verdict.sent}, of which {verdict.in_parts} in parts and {verdict.duplicates} duplicates; "
         f"lost {verdict.lost}, older after newer {verdict.older_after_newer}, before their dependencies "
         f"{verdict.too_early}, failed {verdict.failed}, left in the spool {verdict.left_in_spool}, "
         f"owner folders left {verdict.left_in_staging}, hidden files left in the store {verdict.hidden_in_store}, "
@@ -126,7 +128,7 @@ def summary(tally: Tally, verdict: Verdict, seconds: float) -> str:
 
 def violations(tally: Tally, verdict: Verdict) -> list[str]:
     """What must not be, in words."""
-    allowed = {"accepted", "sent", "duplicates", "hidden_in_store"}
+    allowed = {"accepted", "sent", "in_parts", "duplicates", "hidden_in_store"}
     found = [
         f"{name}: {getattr(verdict, name)}"
         for name in Verdict.__slots__
