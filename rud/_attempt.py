@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from rud._body import Body
-from rud.errors import AccessDeniedError, IntegrityError, ObjectExistsError, ObjectNotFoundError
+from rud.errors import (
+    AccessDeniedError,
+    CredentialsExpiredError,
+    IntegrityError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    ObjectStoreTransientError,
+    StoreError,
+)
 from rud.store import Backend, ObjectMeta, PutMode
+
+logger = logging.getLogger("rud")
 
 WHOLE_MTIME = 1_000_000_000
 """Nanoseconds: some stores tell the time of a change in whole seconds."""
@@ -77,10 +88,7 @@ def attempt(
     """Make the destination hold ``job``'s bytes, or say why not; raises what the backend raises, and
     ``IntegrityError`` without an operation when the payload itself is not what was accepted. ``on_sum`` is told the
     CRC32C of a payload that had none, once it was read to the end, whatever becomes of the attempt."""
-    for upload_id in job.aborts:
-        backend.abort(job.key, upload_id)
-    if job.strays:
-        backend.abort(job.key, None)
+    _tidy(backend, job)
     if job.look and job.overwrite:
         verdict = _look(backend, job)
         if verdict is not None:
@@ -99,6 +107,19 @@ def attempt(
                 on_sum(body.crc32c)
         _check_unchanged(file.fileno(), job)
     return Verdict("stored", sent=True)
+
+
+def _tidy(backend: Backend, job: Job) -> None:
+    """End what earlier attempts have begun. What may not be ended, or cannot be, stays: the upload matters more."""
+    for upload_id in (*job.aborts, *((None,) if job.strays else ())):
+        try:
+            backend.abort(job.key, upload_id)
+        except (ObjectStoreTransientError, CredentialsExpiredError):
+            raise
+        except StoreError as error:
+            logger.warning(
+                "parts of an earlier attempt at %r may be left in the store: %s", job.key, type(error).__name__
+            )
 
 
 def _put(backend: Backend, job: Job, body: Body, on_multipart: Callable[[str], None]) -> None:

@@ -42,6 +42,7 @@ class Section:
         self._tell = tell
         self._position = 0
         self._told = 0
+        self._untold = 0
         self.crc32c = crc32c
         self.error: BaseException | None = None
 
@@ -70,6 +71,7 @@ class Section:
         try:
             chunk = self._read_at(self._start + self._position, wanted)
             self._position += len(chunk)
+            self._untold += len(chunk)
             self._tell_now_and_then()
         except BaseException as error:
             self.revoke(error)
@@ -77,9 +79,11 @@ class Section:
         return chunk
 
     def _tell_now_and_then(self) -> None:
-        further = self._position - self._told
-        if further >= TELL_EVERY or (further > 0 and self._position == self._length):
-            self._told = self._position
+        """How much further it is read; 0, a sign of life, for what is read again."""
+        if self._untold >= TELL_EVERY or self._position == self._length:
+            further = max(0, self._position - self._told)
+            self._told += further
+            self._untold = 0
             self._tell(further)
 
 
@@ -146,7 +150,7 @@ class Body:
         crc = 0
         while (left := start + size - self._position) > 0 and (chunk := self._next(min(CHUNK, left))):
             crc = google_crc32c.extend(crc, chunk)
-        return Section(self._read_at, start, self._position - start, crc, self._section_read)
+        return Section(self._read_for_section, start, self._position - start, crc, self._section_read)
 
     def _next(self, most: int) -> bytes:
         self._refuse_if_revoked()
@@ -166,8 +170,11 @@ class Body:
             raise IntegrityError(f"the payload ends after {position} of {self._length} bytes")
         return chunk
 
-    def _section_read(self, further: int) -> None:
+    def _read_for_section(self, position: int, size: int) -> bytes:
         self._refuse_if_revoked()
+        return self._read_at(position, size)
+
+    def _section_read(self, further: int) -> None:
         with self._telling:
             self._sent += further
             if self._on_read is not None:

@@ -139,13 +139,14 @@ class Destination:
             self._probe_at = now
 
     def heard(self, now: float) -> None:
-        """Any answer that is not transient, of any request."""
-        self.inquiry.answered(None)
+        """Any answer that is not transient, of any request. It is none to an inquiry: that is for a probe to give."""
         self.answered = True
         self._last_answer = now
-        self.trouble = self.error = self._out_since = self._probe_at = None
-        self.reopen = self._probing = False
+        self.trouble = self.error = self._out_since = None
         self._failures = 0
+        if self.inquiry.over:
+            self._probe_at = None
+            self.reopen = self._probing = False
 
     def blame(self, error: Exception, began: float, now: float) -> Blame:
         """Who is charged for an attempt that began at ``began`` and has failed for a reason that may pass."""

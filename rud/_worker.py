@@ -140,7 +140,8 @@ class Worker:
 
 
 class _Progress:
-    """Tells the supervisor how far the body was read, not too often, and always that it was read to the end."""
+    """Tells the supervisor how far the body was read, not too often, and always that it was read to the end; also when
+    it is read again, for a request that is made again: whoever reads is alive."""
 
     def __init__(self, job: Job, send: Send, clock: Clock) -> None:
         self._job, self._send, self._clock = job, send, clock
@@ -149,7 +150,7 @@ class _Progress:
 
     def read(self, count: int) -> None:
         now = self._clock.monotonic()
-        if count > self._told and (now >= self._next or count == self._job.size):
+        if now >= self._next or self._told < count == self._job.size:
             self._told, self._next = count, now + PROGRESS_EVERY
             self._send({"re": "progress", "id": self._job.id, "read": count})
 

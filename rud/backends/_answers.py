@@ -28,6 +28,7 @@ CODES: dict[str, type[StoreError | ConfigurationError]] = {
     "OperationAborted": ObjectStoreTransientError,
     "ConditionalRequestConflict": ObjectStoreTransientError,
     "InternalError": ObjectStoreTransientError,
+    "NoSuchUpload": ObjectStoreTransientError,  # ended by a rule of the bucket, or by somebody else: begun anew
     "ServiceUnavailable": ObjectStoreTransientError,
     # Fewer requests.
     "SlowDown": ThrottledError,
@@ -69,6 +70,7 @@ STATUSES: dict[int, type[StoreError]] = {
     401: AccessDeniedError,
     403: AccessDeniedError,
     404: ObjectNotFoundError,
+    405: UnsupportedOperationError,
     408: ObjectStoreTransientError,
     412: ObjectExistsError,
     425: ObjectStoreTransientError,

@@ -16,12 +16,12 @@ LEAST_PART = 5 * MEBIBYTE
 """Bytes of a part that is not the last (S3 API reference, "Multipart upload limits")."""
 
 LARGEST_PUT = 5 << 30
-"""Bytes of one put (S3 user guide, "Uploading objects")."""
+"""Bytes of one put, and of a part (S3 user guide, "Uploading objects")."""
 
 _OURS = ("Checksum", "Mpu")
 """What names of ``ExtraArgs`` begin with that are for us to set."""
 
-_WITHOUT_EFFECT = frozenset({"num_download_attempts", "max_io_queue", "io_chunksize"})
+_WITHOUT_EFFECT = frozenset({"num_download_attempts", "max_io_queue", "io_chunksize", "preferred_transfer_client"})
 """Of boto3's transfers alone; accepted, because configurations that people have carry them."""
 
 
@@ -56,19 +56,26 @@ def transfer_from(given: Mapping[str, Any] | None) -> Transfer:
             f"transfer_config has {unknown[0]!r}, which rud cannot honour; it honours {', '.join(sorted(known))}"
         )
     ours = Transfer()
-    threshold, chunk = (given.get(name, default) for name, default in _sizes(ours))
-    concurrency = given.get("max_concurrency", ours.concurrency) if given.get("use_threads", True) else 1
-    if chunk < LEAST_PART:
+    threshold = _whole(given, "multipart_threshold", ours.threshold)
+    chunk = _whole(given, "multipart_chunksize", ours.chunk)
+    concurrency = _whole(given, "max_concurrency", ours.concurrency)
+    if not LEAST_PART <= chunk <= LARGEST_PUT:
         raise ConfigurationError(
-            f"multipart_chunksize is {chunk}, but S3 takes no parts of less than {LEAST_PART} bytes"
+            f"multipart_chunksize is {chunk}, but a part of S3 has {LEAST_PART} to {LARGEST_PUT} bytes"
         )
     if threshold > LARGEST_PUT:
         raise ConfigurationError(f"multipart_threshold is {threshold}, but one put has at most {LARGEST_PUT} bytes")
-    return Transfer(threshold, chunk, concurrency)
+    return Transfer(threshold, chunk, concurrency if given.get("use_threads") in (True, None) else 1)
 
 
-def _sizes(ours: Transfer) -> tuple[tuple[str, int], ...]:
-    return ("multipart_threshold", ours.threshold), ("multipart_chunksize", ours.chunk)
+def _whole(given: Mapping[str, Any], name: str, default: int) -> int:
+    """boto3 takes ``8e6`` as well, and ``None`` for its default."""
+    value = given.get(name)
+    if value is None:
+        return default
+    if value != int(value):
+        raise ConfigurationError(f"{name} is a whole number, not {value!r}")
+    return int(value)
 
 
 def extra_args_from(given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -132,7 +132,9 @@ def configured_endpoint() -> str | None:
         return url
     if not _profile_may_set_an_endpoint():
         return None
-    endpoint: str = _session().create_client("s3", region_name="us-east-1").meta.endpoint_url
+    # With credentials of nobody's, or it would look for some, and fail where there are none.
+    nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
+    endpoint: str = _session().create_client("s3", region_name="us-east-1", **nobody).meta.endpoint_url
     return None if endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")) else endpoint
 
 

@@ -22,6 +22,9 @@ NO_CREDENTIALS = (
     "aws_access_key_id and aws_secret_access_key in backend_kwargs"
 )
 
+_REFRESHED_IN_VAIN = "refreshed credentials are still expired"
+"""In the text of a ``RuntimeError``: botocore has no class for it."""
+
 
 @contextmanager
 def translated(operation: str, key: str) -> Iterator[None]:
@@ -73,7 +76,9 @@ def _class_of(error: Exception) -> type[StoreError]:
         return IntegrityError
     if isinstance(error, (*may_pass, ResponseParserError)):
         return ObjectStoreTransientError
-    return CredentialsExpiredError if isinstance(error, no_credentials_now) else StoreError
+    if isinstance(error, no_credentials_now) or _REFRESHED_IN_VAIN in str(error):
+        return CredentialsExpiredError
+    return StoreError
 
 
 def _answer(error: Any, operation: str, key: str) -> RudError:
@@ -91,10 +96,11 @@ def _answer(error: Any, operation: str, key: str) -> RudError:
 
 
 def _is_about_the_certificate(error: BaseException) -> bool:
-    """Whether a certificate that does not verify is at the bottom of it: urllib3 wraps it up to three times."""
+    """Whether a certificate that does not verify is at the bottom of it, or a file of certificates that is not there:
+    urllib3 wraps it up to three times."""
     seen: list[object] = [error]
     for one in seen:
-        if isinstance(one, ssl.SSLCertVerificationError):
+        if isinstance(one, ssl.SSLCertVerificationError | FileNotFoundError):
             return True
         if isinstance(one, BaseException) and len(seen) < 50:
             seen += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rud.backends._s3_errors import translated
-from rud.errors import IntegrityError, StoreError
+from rud.errors import IntegrityError, RudError
 from rud.store import Arguments, ObjectMeta, PutMode, PutResult, Section
 
 ENTRY_ID = "rud-entry-id"
@@ -21,7 +21,7 @@ def sending(key: str, section: Section) -> Iterator[None]:
     try:
         with translated("put", key):
             yield
-    except StoreError:
+    except RudError:
         if section.error is not None:
             raise section.error from None
         raise

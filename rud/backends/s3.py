@@ -169,15 +169,18 @@ class S3ObjectStore(Backend):
         crc = same_as_declared(multipart.key, source.crc32c, checksum)
         try:
             return multipart.complete(parts, crc, mode)
-        except StoreError as error:
-            if code_of(error) != "NoSuchUpload":
-                raise
+        except ObjectStoreTransientError as error:
             # Its first answer was lost, and botocore asked again: the second finds nothing to complete any more.
-            there = self.head(multipart.key)
-            if entry_id is None or there.entry_id != entry_id:
-                reason = "its multipart upload has vanished"
-                raise ObjectStoreTransientError.during("put", multipart.key, reason) from error
-            return PutResult(etag=there.etag)
+            if code_of(error) == "NoSuchUpload" and (there := self._stored_by(entry_id, multipart.key)):
+                return PutResult(etag=there.etag)
+            raise
+
+    def _stored_by(self, entry_id: str | None, key: str) -> ObjectMeta | None:
+        try:
+            there = self.head(key)
+        except (ObjectNotFoundError, AccessDeniedError):
+            return None
+        return there if entry_id is not None and there.entry_id == entry_id else None
 
     def _refuse_taken(self, key: str) -> None:
         """Before all the parts of it are sent; whether it is still free then is decided by the completion."""
@@ -243,6 +246,7 @@ class S3ObjectStore(Backend):
                 )
                 for page in self._requests.pages("list_objects_v2", Prefix=self._prefix + prefix)
                 for one in page.get("Contents", ())
+                if one["Key"] != self._prefix  # which consoles make, as if it were a folder
             ]
         # Sorted by most services, not by all.
         return iter(sorted(found, key=lambda meta: meta.key.encode()))

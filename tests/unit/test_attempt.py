@@ -10,17 +10,18 @@ from pathlib import Path
 
 import google_crc32c
 import pytest
-from rud_fakes import Fault, FaultyBackend, MemoryBackend
+from rud_fakes import FakeClock, Fault, FaultyBackend, MemoryBackend
 
 from rud._attempt import Job, Verdict, attempt
 from rud._body import Body
 from rud._child import Outbox, _ToParent
 from rud._clock import SystemClock
 from rud._frames import Decoder, Message
-from rud._worker import Worker, error_from
+from rud._worker import PROGRESS_EVERY, Worker, _Progress, error_from
 from rud.errors import (
     AccessDeniedError,
     ConfigurationError,
+    CredentialsExpiredError,
     IntegrityError,
     ObjectExistsError,
     ObjectNotFoundError,
@@ -194,22 +195,6 @@ def test_the_first_attempt_sums_what_had_no_sum(store: MemoryBackend, job: Job) 
     assert sums == [CRC]
 
 
-def test_dead_multipart_uploads_are_aborted_first(store: MemoryBackend, job: Job) -> None:
-    """What an earlier attempt has left in the store goes before the next is made."""
-    seen = FaultyBackend(store, [Fault("abort", StoreError("seen"), key="k")])
-
-    with pytest.raises(StoreError, match="seen"):
-        make(seen, replace(job, aborts=("upload-1",)))
-
-
-def test_what_a_vanished_attempt_has_left_is_swept(store: MemoryBackend, job: Job) -> None:
-    """A worker that dies between the beginning of a multipart upload and its message takes the id along."""
-    seen = FaultyBackend(store, [Fault("abort", StoreError("swept"), key="k")])
-
-    with pytest.raises(StoreError, match="swept"):
-        make(seen, replace(job, strays=True))
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -297,3 +282,65 @@ def test_a_worker_is_ready_when_its_store_is(store: MemoryBackend) -> None:
     assert [message["re"] for message in said] == ["ready", "ready"]
     assert type(error_from(said[0]["error"])) is ConfigurationError
     assert said[1]["capabilities"]["create"] is True
+
+
+class Aborting(MemoryBackend):
+    """Notes what it is asked to abort; ``error`` is raised for it."""
+
+    asked: list[str | None]
+    error: Exception | None = None
+
+    def abort(self, key: str, upload_id: str | None) -> None:
+        self.asked.append(upload_id)
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def aborting(tmp_path: Path) -> Aborting:
+    made = Aborting(tmp_path.name)
+    made.asked = []
+    return made
+
+
+def test_what_earlier_attempts_have_begun_is_ended_first(aborting: Aborting, job: Job) -> None:
+    """By its id, and by the key where there may be more; and nothing is looked for when there cannot be."""
+    make(aborting, replace(job, aborts=("one", "two")))
+    assert aborting.asked == ["one", "two"]
+    make(aborting, replace(job, aborts=("one",), strays=True))
+    assert aborting.asked == ["one", "two", "one", None]
+
+
+@pytest.mark.parametrize("error", [AccessDeniedError("no"), StoreError("no such method")])
+def test_parts_that_may_not_be_removed_keep_no_upload_from_being_stored(
+    aborting: Aborting, job: Job, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Some may put and not abort: they are told, and what was accepted is stored."""
+    aborting.error = error
+
+    assert make(aborting, replace(job, aborts=("one",), strays=True)).outcome == "stored"
+    assert aborting.asked == ["one", None]
+    assert "'k'" in caplog.text
+
+
+@pytest.mark.parametrize("error", [ObjectStoreTransientError("503"), CredentialsExpiredError("expired")])
+def test_parts_that_cannot_be_removed_now_are_removed_by_the_next_attempt(
+    aborting: Aborting, job: Job, error: Exception
+) -> None:
+    """It comes anyway, since the store does not answer, or not to us."""
+    aborting.error = error
+
+    with pytest.raises(type(error)):
+        make(aborting, replace(job, aborts=("one",)))
+
+
+def test_a_worker_tells_of_reading_again(job: Job) -> None:
+    """A request that is made anew reads what was read: the supervisor hears that somebody is at work."""
+    clock = FakeClock()
+    said: list[Message] = []
+    progress = _Progress(replace(job, size=100), said.append, clock)
+    for seconds, count in ((0.0, 50), (PROGRESS_EVERY, 60), (0.0, 60), (0.0, 100), (0.0, 100), (PROGRESS_EVERY, 100)):
+        clock.advance(seconds)
+        progress.read(count)
+
+    assert [message["read"] for message in said] == [60, 100, 100]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rud._body import Body, BodyRevoked, crc32c_of
+from rud._body import TELL_EVERY, Body, BodyRevoked, crc32c_of
 from rud.errors import IntegrityError
 
 
@@ -132,3 +132,26 @@ def test_a_section_raises_ever_after_what_it_has_raised_once() -> None:
         with pytest.raises(LookupError, match="a callback"):
             section.read()
     assert isinstance(section.error, LookupError)
+
+
+def test_a_section_that_is_read_again_gives_signs_of_life_and_can_be_revoked() -> None:
+    """An SDK that makes a request again reads what was read: that tells nothing new, but somebody is at work, and has
+    to stop when the upload is given up."""
+    told: list[int] = []
+    revoked = False
+    size = 3 * TELL_EVERY
+    body = Body(io.BytesIO(bytes(size)), size, on_read=told.append, revoked=lambda: revoked)
+    section = body.section(size)
+    for _ in range(2):
+        section.seek(0)
+        while section.read(1 << 16):
+            pass
+    again = list(told)
+    section.seek(0)
+    revoked = True
+
+    assert again == [TELL_EVERY, 2 * TELL_EVERY, size, size, size, size]
+    with pytest.raises(BodyRevoked):
+        section.read(1)
+    assert told == again
+    assert isinstance(section.error, BodyRevoked)

@@ -162,3 +162,35 @@ def test_a_probe_whose_worker_died_is_due_again() -> None:
     assert not other.probe_due(6.0)
     other.probe_lost(7.0)
     assert other.probe_due(7.0)
+
+
+def test_the_answer_to_an_upload_is_none_to_an_inquiry() -> None:
+    """That some upload was refused, or stored, does not say whether the probe is: it still has to say so itself."""
+    other = destination()
+    other.ask(1.0)
+    other.heard(2.0)
+    due = other.probe_due(2.0)
+    other.probe_started()
+    other.heard(3.0)
+
+    assert (due, other.inquiry.over, other.probe_due(3.0)) == (True, False, False)
+    other.inquiry.answered(NO_ANSWER)
+    other.heard(4.0)
+    assert (other.inquiry.over, other.inquiry.error, other.open) == (True, NO_ANSWER, True)
+
+
+def test_an_inquiry_bears_as_many_failures_as_an_upload_has_attempts() -> None:
+    """What may pass is tried that often, and the last failure is the answer."""
+    other = destination(answered=False)
+    other.ask(0.0)
+    for _ in range(POLICY.attempts):
+        assert not other.inquiry.over
+        other.probe_failed(NO_ANSWER, 1.0, random.Random(1))
+
+    assert (other.inquiry.over, other.inquiry.error) == (True, NO_ANSWER)
+    other.ask(2.0)
+    assert (other.inquiry.over, other.inquiry.error) == (False, None)
+    other.refuse(BucketNotFoundError("no such bucket"), 3.0)
+    assert isinstance(other.inquiry.error, BucketNotFoundError)
+    other.inquiry.failed(NO_ANSWER)
+    assert isinstance(other.inquiry.error, BucketNotFoundError)

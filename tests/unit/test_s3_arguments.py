@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from rud._registry import resolve
+from rud.backends._s3_arguments import Transfer, transfer_from
 from rud.backends.s3 import S3ObjectStore
 from rud.errors import ConfigurationError, InvalidKeyError
 
@@ -37,7 +38,11 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         ({**KEYS, "client_config": {"s3": {"addressing_style": "sideways"}}}, "client_config"),
         ({**KEYS, "transfer_config": {"chunks": 3}}, "transfer_config"),
         ({**KEYS, "transfer_config": {"multipart_chunksize": 1024}}, "5242880"),
-        ({**KEYS, "transfer_config": {"multipart_threshold": 6 << 30}}, "one put"),
+        ({**KEYS, "transfer_config": {"multipart_chunksize": (5 << 20) - 1}}, "5242880"),
+        ({**KEYS, "transfer_config": {"multipart_chunksize": (5 << 30) + 1}}, "5368709120"),
+        ({**KEYS, "transfer_config": {"multipart_chunksize": 8e6 + 0.5}}, "whole number"),
+        ({**KEYS, "transfer_config": {"max_concurrency": 2.5}}, "whole number"),
+        ({**KEYS, "transfer_config": {"multipart_threshold": (5 << 30) + 1}}, "one put"),
         ({**KEYS, "transfer_config": {"max_concurrency": 0}}, "transfer_config"),
         ({**KEYS, "transfer_config": {"max_bandwidth": 1000}}, "max_bandwidth"),
         ({**KEYS, "extra_args": {"StorageClas": "GLACIER"}}, "did you mean 'StorageClass'"),
@@ -159,3 +164,31 @@ def test_the_prefix_counts_for_the_length_of_a_key() -> None:
     assert S3ObjectStore("bucket", **KEYS).uri("x" * 1024)
     with pytest.raises(InvalidKeyError, match="1030"):
         S3ObjectStore("bucket", "pre/x", **KEYS).uri("x" * 1024)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (None, Transfer()),
+        ({"multipart_chunksize": None, "max_concurrency": None, "use_threads": None}, Transfer()),
+        ({"multipart_chunksize": 8e6}, Transfer(chunk=8_000_000)),
+        ({"multipart_chunksize": 5 << 20, "multipart_threshold": 1}, Transfer(threshold=1, chunk=5 << 20)),
+        ({"multipart_chunksize": 5 << 30, "multipart_threshold": 5 << 30}, Transfer(5 << 30, 5 << 30)),
+        ({"max_concurrency": 9}, Transfer(concurrency=9)),
+        ({"max_concurrency": 9, "use_threads": False}, Transfer(concurrency=1)),
+        ({"io_chunksize": 1, "preferred_transfer_client": "classic"}, Transfer()),
+    ],
+)
+def test_what_a_transfer_config_means(given: dict[str, Any] | None, meant: Transfer) -> None:
+    """What boto3 takes for a number is one, its ``None`` is a default, and sizes are whole."""
+    transfer = transfer_from(given)
+
+    assert transfer == meant
+    assert all(type(size) is int for size in (transfer.threshold, transfer.chunk, transfer.concurrency))
+
+
+def test_to_find_the_endpoint_nobody_asks_for_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A profile with an endpoint may have a process that gives credentials, and fails just now."""
+    (tmp_path / "config").write_text("[default]\nendpoint_url = http://four\ncredential_process = false\n")
+
+    assert resolve("s3://bucket").destination["endpoint_url"] == "http://four"

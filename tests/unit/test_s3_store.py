@@ -1,0 +1,147 @@
+"""What the S3 store makes of an upload that goes wrong in the middle, and of what it finds in a bucket."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rud_fakes.s3 import Fault, S3Server
+
+from rud._body import Body, BodyRevoked
+from rud.backends._s3_values import crc_in, header_of, result_of
+from rud.backends.s3 import S3ObjectStore
+from rud.errors import ConfigurationError, CredentialsExpiredError, IntegrityError, ObjectStoreTransientError
+from rud.store import PutResult
+from tests.support.contract import put
+from tests.support.s3 import CREDENTIALS, ONE_TRY, PART, SMALL_PARTS, address_of, content
+
+
+@pytest.fixture
+def server() -> Iterator[S3Server]:
+    with S3Server("bucket", credentials=CREDENTIALS) as made:
+        yield made
+
+
+def store_at(server: S3Server, prefix: str = "", **arguments: Any) -> S3ObjectStore:
+    """A store that asks once and sends small parts."""
+    given = {"client_config": ONE_TRY, "transfer_config": SMALL_PARTS, **arguments}
+    return S3ObjectStore("bucket", prefix, **address_of(server).backend_kwargs, **given)
+
+
+@pytest.mark.parametrize("operation", ["UploadPart", "CompleteMultipartUpload"])
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_multipart_upload_that_somebody_ended_may_be_begun_anew(
+    server: S3Server, operation: str, *, readable: bool
+) -> None:
+    """A rule of the bucket, or another run, may abort it: the next attempt succeeds, so this is no failure for good."""
+    store = store_at(server)
+    server.add(Fault(operation, "status", status=404, code="NoSuchUpload"))
+    if not readable:
+        server.add(Fault("HeadObject", "status", status=403))
+        server.add(Fault("GetObject", "status", status=403))
+
+    with pytest.raises(ObjectStoreTransientError, match="NoSuchUpload"):
+        put(store, "k", content(PART + 1), entry_id="ours")
+
+    assert server.objects == {}
+    server.clear_faults()
+    put(store, "k", content(PART + 1), entry_id="ours")
+
+
+@pytest.mark.parametrize(
+    ("there", "entry_id", "stored"),
+    [("ours", "ours", True), ("theirs", "ours", False), (None, "ours", False), (None, None, False)],
+)
+def test_a_completion_that_finds_nothing_to_complete(
+    server: S3Server, there: str | None, entry_id: str | None, *, stored: bool
+) -> None:
+    """Its first answer was lost and the SDK has asked again: stored if the object is of this very upload."""
+    server.put("k", b"there", {} if there is None else {"rud-entry-id": there})
+    server.add(Fault("CompleteMultipartUpload", "status", status=404, code="NoSuchUpload"))
+    store = store_at(server)
+
+    if stored:
+        assert put(store, "k", content(PART + 1), entry_id=entry_id).etag == store.head("k").etag
+    else:
+        with pytest.raises(ObjectStoreTransientError):
+            put(store, "k", content(PART + 1), entry_id=entry_id)
+
+
+def test_a_folder_that_a_console_has_made_is_no_object(server: S3Server) -> None:
+    """An object named as the prefix with its slash has no name in this store, and every name that is listed is one."""
+    for key in ("some/prefix/", "some/prefix/a/", "some/prefix/a/b"):
+        server.put(key, b"")
+
+    assert [meta.key for meta in store_at(server, "some/prefix").list("")] == ["a/", "a/b"]
+
+
+def test_an_upload_that_was_given_up_is_not_sent_again(server: S3Server) -> None:
+    """botocore's second try reads what the first has read already, and is refused too: a thread that was abandoned
+    must not overwrite what came after it."""
+    given_up: list[object] = []
+    server.add(Fault("PutObject", "call", call=given_up.append))
+    server.add(Fault("PutObject", "reset_after"))
+    data = content(1000)
+
+    with pytest.raises(BodyRevoked):
+        put(
+            store_at(server, client_config={}),
+            "k",
+            Body(io.BytesIO(data), len(data), revoked=lambda: bool(given_up)),
+        )
+    assert server.objects == {}
+
+
+def test_a_process_that_gives_expired_credentials(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Credentials that are out of date as soon as they come are expired ones, which are waited for, no failure."""
+    credentials = {"Version": 1, "AccessKeyId": "rudtest", "SecretAccessKey": "s", "SessionToken": "t"}
+    (tmp_path / "out").write_text(json.dumps({**credentials, "Expiration": "2020-01-01T00:00:00Z"}))
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = cat {tmp_path / 'out'}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+    with pytest.raises(CredentialsExpiredError):
+        put(S3ObjectStore("bucket", endpoint_url=server.url), "k", b"x")
+
+
+def test_a_file_of_certificates_that_is_not_there(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It will not come about by waiting, and the text says which setting it is."""
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "nowhere.pem"))
+    address = replace(address_of(server), url=server.url.replace("http:", "https:"))
+
+    with pytest.raises(ConfigurationError, match="AWS_CA_BUNDLE"):
+        S3ObjectStore("bucket", **address.backend_kwargs).probe()
+
+
+@pytest.mark.parametrize(
+    ("answer", "crc"),
+    [
+        ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "FULL_OBJECT"}, 0xE3069283),
+        ({"ChecksumCRC32C": "4waSgw=="}, 0xE3069283),
+        ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "COMPOSITE"}, None),
+        ({"ChecksumCRC32C": "4waSgw==-2"}, None),
+        ({"ChecksumCRC32": "y/U5Jg=="}, None),
+    ],
+)
+def test_only_a_sum_of_all_bytes_is_one(answer: dict[str, str], crc: int | None) -> None:
+    """A sum of the sums of parts is of other bytes; 0xE3069283 is the CRC32C of "123456789"."""
+    assert crc_in(answer) == crc
+    if crc is not None:
+        assert header_of(crc) == answer["ChecksumCRC32C"]
+
+
+def test_a_service_that_has_summed_other_bytes() -> None:
+    """A put is not believed to be stored when the answer's sum is another."""
+    assert result_of({"ETag": '"tag"', "VersionId": "v1", "ChecksumCRC32C": "4waSgw=="}, "k", 0xE3069283) == PutResult(
+        "tag", "v1"
+    )
+    with pytest.raises(IntegrityError, match=r"'k'.*e3069284.*e3069283"):
+        result_of({"ChecksumCRC32C": "4waSgw=="}, "k", 0xE3069284)
