@@ -182,7 +182,7 @@ class WorkerPool:
 
     def drain(self, timeout: float | None = None) -> None:
         """Until everything that was accepted before the call has ended; raises as ``wait_for``."""
-        if not self._await(self._own(), timeout):
+        if not self._await(self.own(), timeout):
             with self._changed:
                 report = self._counts()
             if self._finished:
@@ -214,6 +214,11 @@ class WorkerPool:
             raise PoolClosedError("the uploader was closed before the destination had answered")
         if inquiry.error is not None:
             raise inquiry.error
+
+    def own(self) -> list[Transfer]:
+        """What this run has accepted and has not ended."""
+        with self._changed:
+            return [transfer for transfer in self._scheduler if transfer.order is Order.OWN]
 
     def take_failures(self) -> list[Exception]:
         """Errors of own uploads that no caller has been told of; each is handed out once."""
@@ -266,7 +271,7 @@ class WorkerPool:
         try:
             if not self._finished:
                 self._spool.catch_up(self._enlist)
-                self._await(self._own(), max(0.0, end - clock.monotonic()), raises=False)
+                self._await(self.own(), max(0.0, end - clock.monotonic()), raises=False)
         finally:
             self._stopping = True
             self._runtime.wake()
@@ -294,10 +299,6 @@ class WorkerPool:
         if resting:
             self._runtime.wake()
         return [transfer]
-
-    def _own(self) -> list[Transfer]:
-        with self._changed:
-            return [transfer for transfer in self._scheduler if transfer.order is Order.OWN]
 
     def _await(self, transfers: list[Transfer], timeout: float | None, *, raises: bool = True) -> bool:
         """Until all have ended (``True``), the time is over (``False``), or waiting has become pointless."""

@@ -62,6 +62,20 @@ def download(
                 raise error from second
 
 
+def leads_to(name: str, path: StrPath) -> str | None:
+    """The name in the symlink file ``path`` that is about to be stored as ``name``; ``None`` when it is no such file.
+
+    What is no name is no error here: it is uploaded as it is, and refused by who follows it.
+    """
+    if not name.endswith(SUFFIX):
+        return None
+    try:
+        with open(path, "rb") as file:
+            return _target(name, file.read(MOST_BYTES))
+    except (OSError, InvalidKeyError):
+        return None
+
+
 def follow(name: str, read: Read) -> str:
     """The first name on the way from ``name`` that is no symlink file; ``read`` gives the content of one.
 

@@ -25,6 +25,7 @@ from rud._report import Report
 from rud.downloader import Downloader
 from rud.errors import PoolClosedError
 from rud.store import check_key
+from rud.upload import Upload
 from rud.uploader import Uploader
 
 NAMED = 5
@@ -236,7 +237,8 @@ class RemoteUploaderDownloader:
 
         Returns, and raises, as ``Uploader.upload``; ``RuntimeError`` before ``init``; ``PoolClosedError`` after
         ``close``. With ``overwrite=False`` an object that is there stays, and the upload fails: that is a
-        ``FileExistsError`` at a later event.
+        ``FileExistsError`` at a later event. A file whose name ends in ``.symlink`` is sent when what it leads to is
+        stored, and fails if that fails.
         """
         if self._closed:
             raise PoolClosedError(
@@ -245,7 +247,9 @@ class RemoteUploaderDownloader:
             )
         if self._uploader is None:
             raise RuntimeError(f"{remote_file_name!r} was offered before init: nothing was accepted; call init first")
-        self._uploader.upload(file_path, self._key(remote_file_name), overwrite=overwrite)
+        key = self._key(remote_file_name)
+        after = self._what_it_names(remote_file_name, file_path)
+        self._uploader.upload(file_path, key, overwrite=overwrite, after=after)
 
     def download_file(
         self,
@@ -306,6 +310,14 @@ class RemoteUploaderDownloader:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Nothing to load."""
+
+    def _what_it_names(self, remote_file_name: str, file_path: str | PathLike[str]) -> list[Upload]:
+        """The uploads under way of the object, or of the objects below the folder, that a symlink file leads to."""
+        target = _symlinks.leads_to(remote_file_name, file_path)
+        if target is None or self._uploader is None:
+            return []
+        key = self._key(target)
+        return [one for one in self._uploader.pending() if f"{one.key}/".startswith(f"{key.rstrip('/')}/")]
 
     def _raise_if_failed(self) -> None:
         if self._uploader is not None:

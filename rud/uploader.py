@@ -220,6 +220,10 @@ class Uploader:
         wait(timeout)
         self.raise_if_failed()
 
+    def pending(self) -> list[Upload]:
+        """Those of this run's uploads that have not ended, in the order of their accepts."""
+        return [Upload(self._pool, transfer, self._store.get_uri(transfer.entry.key)) for transfer in self._pool.own()]
+
     def counts(self) -> Report:
         """How many uploads are in which state, at this moment; ``left`` is empty."""
         return self._pool.counts()

@@ -167,6 +167,7 @@ class S3ObjectStore(Backend):
     ) -> PutResult:
         parts = multipart.send(source, self._transfer.chunk, self._transfer.concurrency)
         crc = same_as_declared(multipart.key, source.crc32c, checksum)
+        source.read(0)  # Raises if the upload was given up meanwhile.
         try:
             return multipart.complete(parts, crc, mode)
         except ObjectStoreTransientError as error:

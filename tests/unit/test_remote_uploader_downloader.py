@@ -400,6 +400,41 @@ def test_failures_may_be_warnings(build: Build, script: Script, source: Path) ->
 # Close
 
 
+@pytest.mark.parametrize(
+    ("text", "waits"),
+    [("run/ep1.pt", True), ("run", True), ("run/", True), ("run/ep", False), ("other.pt", False), ("/etc", False)],
+)
+def test_a_symlink_file_is_stored_after_what_it_leads_to(
+    running: RemoteUploaderDownloader, script: Script, source: Path, tmp_path: Path, text: str, *, waits: bool
+) -> None:
+    """Defect 9 of Composer's: a pointer is never there before its checkpoint, and of others it is independent."""
+    script.puts.append("transient")
+    pointer = tmp_path / "latest.symlink"
+    pointer.write_text(text)
+    running.upload_file(STATE, "run/ep1.pt", source, overwrite=False)
+    running.upload_file(STATE, "latest.symlink", pointer, overwrite=True)
+    running.fit_end(STATE, LOGGER)
+
+    order = [key for key, _ in script.journal]
+    assert order == (["run/ep1.pt", "latest.symlink"] if waits else ["latest.symlink", "run/ep1.pt"])
+
+
+def test_a_symlink_file_fails_with_what_it_leads_to(
+    running: RemoteUploaderDownloader, script: Script, source: Path, tmp_path: Path
+) -> None:
+    """The pointer that is there goes on to lead to a checkpoint that is there as well."""
+    script.puts.append("denied")
+    pointer = tmp_path / "latest.symlink"
+    pointer.write_text("run/ep1.pt")
+    running.upload_file(STATE, "run/ep1.pt", source, overwrite=False)
+    running.upload_file(STATE, "latest.symlink", pointer, overwrite=True)
+
+    with pytest.raises(PermissionError) as caught:
+        running.fit_end(STATE, LOGGER)
+    assert "latest.symlink" in "".join(caught.value.__notes__)
+    assert script.journal == []
+
+
 def test_close_stops_accepting(running: RemoteUploaderDownloader, bucket: str, source: Path) -> None:
     """After ``close`` an upload is refused, with what to do about it; what was accepted before is stored."""
     upload(running, "a", source)
