@@ -57,6 +57,7 @@ class Section:
         return self._position
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.read(0)  # Whoever goes back is about to send it again; without bytes that would be by its headers alone.
         self._position = _sought(offset, whence, self._position, self._length)
         return self._position
 
