@@ -49,6 +49,17 @@ def test_a_worker_is_killed_in_the_middle_of_parts(s3: S3Place, *, use_procs: bo
     assert s3.count("AbortMultipartUpload") >= 1
 
 
+def test_a_worker_is_killed_before_it_has_the_id(s3: S3Place, *, use_procs: bool) -> None:
+    """A multipart upload that was begun for a worker which never heard of it is found by its key, and aborted."""
+    s3.server.add(Fault("CreateMultipartUpload", "call", call=lambda _: s3.kill_a_worker(uploader)))
+    uploader = s3.uploader(use_procs=use_procs, num_attempts=1, backend_kwargs=PARTS)
+    uploader.upload(s3.binary_file("k", content(BODY)), "k").result(20)
+
+    assert uploader.close(10).stored == 1
+    assert stored_bytes(s3) == {"k": content(BODY)}
+    assert (s3.count("CreateMultipartUpload"), s3.count("AbortMultipartUpload")) == (2, 1)
+
+
 @pytest.mark.parametrize("size", [1000, BODY], ids=["one request", "parts"])
 def test_superseded_in_the_middle_of_parts(s3: S3Place, size: int) -> None:
     """An upload whose worker has died is superseded by one that waits behind it: what it has begun is aborted by that
