@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from rud._destination import check_destination
 from rud._object_store import StrPath
-from rud._source import ProgressCallback
+from rud._source import ProgressCallback, open_regular
 from rud.downloader import Downloader
 from rud.errors import InvalidKeyError, ObjectNotFoundError, StoreError
 from rud.store import check_key
@@ -70,9 +70,9 @@ def leads_to(name: str, path: StrPath) -> str | None:
     if not name.endswith(SUFFIX):
         return None
     try:
-        with open(path, "rb") as file:
+        with open_regular(os.fspath(path)) as file:
             return _target(name, file.read(MOST_BYTES))
-    except (OSError, InvalidKeyError):
+    except (OSError, ValueError):  # no file, a pipe, no name
         return None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import UNSIGNED
 
 from rud._registry import resolve
 from rud.backends._s3_arguments import Transfer, transfer_from
@@ -192,3 +193,69 @@ def test_to_find_the_endpoint_nobody_asks_for_credentials(monkeypatch: pytest.Mo
     (tmp_path / "config").write_text("[default]\nendpoint_url = http://four\ncredential_process = false\n")
 
     assert resolve("s3://bucket").destination["endpoint_url"] == "http://four"
+
+
+def config_of(client_config: dict[str, Any] | None = None, *, patient: bool = False, concurrency: int = 4) -> Any:
+    requests = S3ObjectStore(
+        "bucket", **KEYS, client_config=client_config, transfer_config={"max_concurrency": concurrency}
+    )._requests
+    return (requests._patient_client if patient else requests._client).meta.config
+
+
+def test_what_a_client_is_made_with() -> None:
+    """Each number is documented where it stands; an SDK's default may change with any version of it."""
+    config = config_of(concurrency=7)
+
+    assert config.retries == {"mode": "standard", "total_max_attempts": 3}
+    assert (config.connect_timeout, config.read_timeout, config.max_pool_connections) == (10, 60, 7)
+    assert config.tcp_keepalive is True
+    assert config.request_checksum_calculation == config.response_checksum_validation == "when_required"
+    assert config.s3["payload_signing_enabled"] is False
+
+
+def test_what_a_caller_sets_is_what_a_client_has() -> None:
+    """One setting among those of ``s3`` leaves the others as they are."""
+    config = config_of({"read_timeout": 5, "retries": {"mode": "legacy"}, "s3": {"addressing_style": "virtual"}})
+
+    assert (config.read_timeout, config.retries["mode"]) == (5, "legacy")
+    assert config.s3 == {"payload_signing_enabled": False, "addressing_style": "virtual"}
+    assert config_of({"s3": {"payload_signing_enabled": True}}).s3["payload_signing_enabled"] is True
+
+
+@pytest.mark.parametrize(("given", "waits"), [({}, 600), ({"read_timeout": 5}, 600), ({"read_timeout": 900}, 900)])
+def test_a_completion_is_waited_for_ten_minutes_at_least(given: dict[str, Any], waits: int) -> None:
+    """A read timeout that is meant for other requests would have it repeated while it is carried out."""
+    assert config_of(given, patient=True).read_timeout == waits
+
+
+def test_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The argument's, else the environment's, else the one that needs no name."""
+
+    def region(**arguments: Any) -> str:
+        client: Any = S3ObjectStore("bucket", **KEYS, **arguments)._requests._client
+        name: str = client.meta.region_name
+        return name
+
+    assert region() == "us-east-1"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
+    assert region() == "eu-west-3"
+    assert region(region_name="eu-west-1") == "eu-west-1"
+
+
+def test_connections_are_closed_with_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of both clients, once."""
+    closed: list[Any] = []
+    store = S3ObjectStore("bucket", **KEYS)
+    clients = [store._requests._client, store._requests._patient_client]
+    for client in clients:
+        monkeypatch.setattr(client, "close", lambda client=client: closed.append(client))
+    store.close()
+    store.close()
+
+    assert len(closed) == 2
+    assert all(client in closed for client in clients)
+
+
+def test_who_may_ask_without_credentials() -> None:
+    """Nobody is asked for any where the configuration says that requests are not signed."""
+    assert S3ObjectStore("bucket", client_config={"signature_version": UNSIGNED}).uri("k") == "s3://bucket/k"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from rud_fakes.memory import MemoryBackend
 
 from rud import Downloader, InvalidKeyError, ObjectNotFoundError, RudError, StoreError
-from rud._symlinks import MOST_BYTES, MOST_STEPS, download, follow
+from rud._symlinks import MOST_BYTES, MOST_STEPS, download, follow, leads_to
 from tests.support.contract import put
 from tests.support.trainer import get_file
 
@@ -175,3 +176,12 @@ def test_the_end_of_the_way_is_below_the_prefix(files: dict[str, str]) -> None:
     assert not end.startswith("/")
     assert "://" not in end
     assert ".." not in end.replace("\\", "/").split("/")
+
+
+def test_what_is_no_file_leads_nowhere(tmp_path: Path) -> None:
+    """And is not waited for: what it is, is for whoever takes it to say."""
+    os.mkfifo(tmp_path / "pipe.symlink")
+    (tmp_path / "bytes.symlink").write_bytes(b"\xff")
+
+    for name in ("pipe.symlink", "bytes.symlink", "nothing.symlink", ""):
+        assert leads_to("latest.symlink", tmp_path / name) is None
