@@ -24,7 +24,7 @@ class Subject:
         *,
         workers: int,
         use_procs: bool,
-        credentials: dict[str, str] | None = None,
+        credentials: dict[str, Any] | None = None,
         options: dict[str, Any] | None = None,
     ) -> None:
         kind, device = _class_of(who)

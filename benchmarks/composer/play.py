@@ -30,12 +30,11 @@ _HIDDEN = ("AWS_", "RUD_", "S3_", "PYTHONDONTWRITEBYTECODE")
 class Play:
     """One scenario with one class. What it does is recorded by itself."""
 
-    def __init__(self, folder: Path, server: S3Server, who: str, workers: int, options: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, server: S3Server, who: str, workers: int) -> None:
         self.folder = folder
         self.server = server
         self.who = who
         self.workers = workers
-        self.options = options
         self.closes = True
         self.credentials: dict[str, Any] = {}
         self.environment: dict[str, str] = {}
@@ -43,7 +42,7 @@ class Play:
         self.raised: list[str] = []
         self.hung: list[str] = []
         self.notes: list[str] = []
-        self._began = time.monotonic()
+        self._began = 0.0
         self._puts = 0
         self._process: subprocess.Popen[str]
         self._answers: queue.SimpleQueue[dict[str, Any] | None]
@@ -59,7 +58,6 @@ class Play:
             "staging": str(self.folder / "staging"),
             "workers": self.workers,
             "credentials": self.credentials,
-            "options": self.options if self.who == "rud" else {},
             "closes": self.closes,
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_HIDDEN)}
@@ -76,7 +74,7 @@ class Play:
         self.upload(["first"])
         self.wait_stored(1, 120)
         _wait_for_rest(self.worker_pids)
-        self._began = time.monotonic()
+        self._began = self._began or time.monotonic()
         self._puts = sum(request.operation == "PutObject" for request in self.server.requests)
 
     def upload(self, keys: Sequence[str], *, size: int = SMALL, overwrite: bool = True, limit: float = LIMIT) -> None:
@@ -157,6 +155,7 @@ class Play:
             "notes": self.notes,
             "seconds": round(seconds, 1),
             "files left in staging": len(staged),
+            "kept aside": sum(path.name == "reason.json" for path in staged),
             "open multipart uploads": len(self.server.uploads),
         }
 
@@ -217,12 +216,12 @@ def _wait_for_rest(pids: Any) -> None:
 
 
 @contextlib.contextmanager
-def stage(parent: Path, who: str, workers: int, options: dict[str, Any]) -> Iterator[Play]:
+def stage(parent: Path, who: str, workers: int) -> Iterator[Play]:
     """A play in a folder and with a server of its own."""
     folder = parent / "play"
     folder.mkdir()
     try:
         with S3Server(BUCKET) as server:
-            yield Play(folder, server, who, workers, options)
+            yield Play(folder, server, who, workers)
     finally:
         shutil.rmtree(folder)

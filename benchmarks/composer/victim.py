@@ -34,7 +34,6 @@ class Victim:
             workers=plan["workers"],
             use_procs=True,
             credentials=plan["credentials"],
-            options=plan["options"],
         )
         if plan["closes"]:
             atexit.register(self._subject.close)
