@@ -49,6 +49,8 @@ class PoolOptions:
     """No upload fails for want of an answer, not even before the first one (``rud resume``)."""
     force: bool = False
     """Adopted uploads are sent over objects that are newer and not ours."""
+    ends_with_worker: bool = True
+    """Nothing of an upload becomes visible after its sender has died; the store's word."""
 
 
 class WorkerPool:
@@ -146,8 +148,11 @@ class WorkerPool:
         known = {
             entry.id: Transfer(entry, Order.SUSPECT if entry.in_flight else Order.ADOPTED) for entry in adoption.entries
         }
+        until = self._runtime.clock.monotonic() + self._options.limits.late_window
         with self._changed:
             for transfer in known.values():
+                if transfer.entry.in_flight and not self._options.ends_with_worker:
+                    self._scheduler.quiet(transfer, until)  # how long ago its sender has died is not known
                 named = map(adoption.stands_for, transfer.entry.after)
                 after = [known[one] for one in named if one in known]
                 self._settling.take(self._scheduler.submit(transfer, after))

@@ -39,7 +39,7 @@ class Scheduler:
         self._keys: dict[str, list[Transfer]] = {}
         self._ready: list[tuple[Order, int, Transfer]] = []
         self._due: list[tuple[float, int, Transfer]] = []
-        self._quiet: dict[str, tuple[float, Transfer]] = {}
+        self._quiet: dict[str, tuple[float, int]] = {}
         self._frozen: set[str] = set()
         self._turn = itertools.count()
         self.uploading = 0
@@ -97,7 +97,6 @@ class Scheduler:
 
     def stored(self, transfer: Transfer) -> Effects:
         """The store has it."""
-        self._quiet.pop(transfer.entry.key, None)
         return self._end_of_attempt(transfer, Event.SUCCEEDED)
 
     def freeze(self, key: str) -> None:
@@ -141,8 +140,9 @@ class Scheduler:
         return effects
 
     def quiet(self, transfer: Transfer, until: float) -> None:
-        """No other bytes for its key before ``until``: what a killed sender has sent may still arrive."""
-        self._quiet[transfer.entry.key] = (until, transfer)
+        """No other bytes for its key before ``until``: what a killed sender has sent may still arrive, also when the
+        same upload, sent again, is stored by then."""
+        self._quiet[transfer.entry.key] = (until, transfer.entry.id)
 
     def cancel(self, transfer: Transfer) -> Effects | None:
         """Withdraw an upload that is not in flight; ``None`` when it is, or has ended."""
@@ -168,11 +168,12 @@ class Scheduler:
         queue = self._keys.get(key)
         if not queue or queue[0] is not transfer or transfer.state is not UploadState.QUEUED or key in self._frozen:
             return False
-        until, allowed = self._quiet.get(key, (now, transfer))
-        if until > now and allowed is not transfer:
+        until, allowed = self._quiet.get(key, (now, transfer.entry.id))
+        if until > now and allowed != transfer.entry.id:
             heapq.heappush(self._due, (until, next(self._turn), transfer))
             return False
-        self._quiet.pop(key, None)
+        if until <= now:
+            self._quiet.pop(key, None)
         return True
 
     def _release(self, transfer: Transfer, effects: Effects) -> None:

@@ -120,6 +120,7 @@ class Uploader:
             orphan_grace=self._options.orphan_grace,
             durable=self._options.fsync,
             rank=rank,
+            ends_with_worker=self._store.backend.capabilities.ends_with_worker is True,
         )
         return WorkerPool(spec, self._spool, runtime, options, self._store.get_uri)
 

@@ -127,7 +127,7 @@ def _send(folders: list[str], facts: Mapping[str, Any], spec: StoreSpec, how: Ho
         spool = Spool.for_resume(folders[0], clock=runtime.clock, fsync=how.options.fsync, run_job=runtime.run_job)
         try:
             found = {folder: _take(spool, folder, how) for folder in folders}
-            pool = WorkerPool(spec, spool, runtime, _pool_options(how, facts), store.get_uri)
+            pool = WorkerPool(spec, spool, runtime, _pool_options(how, facts, store), store.get_uri)
         except BaseException:
             spool.close()
             raise
@@ -184,7 +184,7 @@ def _wait(pool: WorkerPool, folders: list[str], how: How) -> tuple[Stop, str]:
             how.on_progress(folders, pool.counts())
 
 
-def _pool_options(how: How, facts: Mapping[str, Any]) -> PoolOptions:
+def _pool_options(how: How, facts: Mapping[str, Any], store: ObjectStore) -> PoolOptions:
     options = how.options
     return PoolOptions(
         workers=how.workers,
@@ -195,6 +195,7 @@ def _pool_options(how: How, facts: Mapping[str, Any]) -> PoolOptions:
         rank=int(facts.get("rank", 0)),
         patient=True,
         force=how.force,
+        ends_with_worker=store.backend.capabilities.ends_with_worker is True,
     )
 
 

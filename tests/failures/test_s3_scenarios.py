@@ -9,9 +9,10 @@ from typing import Any
 
 import google_crc32c
 import pytest
+from rud_fakes.runtime import InlineRuntime
 from rud_fakes.s3 import Fault
 
-from rud import Downloader, OutageError, Uploader
+from rud import Downloader, OutageError, Uploader, UploadTimeoutError
 from rud.cli import exits, main
 from tests.support.processes import wait_for_end, workers_of
 from tests.support.s3 import PART, SMALL_PARTS, content
@@ -108,6 +109,28 @@ def test_a_program_is_killed_in_the_middle_of_parts(
         assert main(["resume", str(s3.staging)]) == exits.DONE
 
     assert stored_bytes(s3) == {"k": content(BODY), "small": b"small"}
+
+
+def test_what_a_dead_program_has_sent_may_still_arrive(s3: S3Place) -> None:
+    """I5: what a program was sending when it died may be carried out yet, so no other bytes of that key are sent before
+    the time for that is over; other keys are."""
+    s3.plan({"k": ["gate"]})
+    program = s3.program("wait", use_procs=False, files={"k": str(s3.file("k", "old"))})
+    program.expect("accepted")
+    s3.wait_until_begun(1)
+    program.signal(signal.SIGKILL)
+    program.wait()
+    s3.open_gate()
+    uploader = s3.uploader(_runtime=InlineRuntime())
+    uploader.upload(s3.file("k", "new"), "k")
+    uploader.upload(s3.file("other"), "other").result()
+    with pytest.raises(UploadTimeoutError):
+        uploader.drain(9.9)
+    assert s3.begun() == ["k", "other"]
+    uploader.drain(1.0)
+
+    assert s3.begun() == ["k", "other", "k"]
+    assert s3.stored() == {"k": "new", "other": "other"}
 
 
 # Credentials

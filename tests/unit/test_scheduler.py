@@ -203,7 +203,8 @@ def test_a_key_is_quiet_after_an_attempt_that_may_still_arrive() -> None:
 
 
 def test_the_upload_that_was_lost_may_start_in_its_own_quiet_time() -> None:
-    """The same bytes cannot overtake themselves."""
+    """The same bytes cannot overtake themselves; other bytes wait on when those are stored: what was sent first may
+    still arrive (I5)."""
     scheduler = Scheduler()
     transfer = submitted(scheduler, 1)
     scheduler.start(0.0)
@@ -211,6 +212,11 @@ def test_the_upload_that_was_lost_may_start_in_its_own_quiet_time() -> None:
     scheduler.lost(transfer)
 
     assert transfer is scheduler.start(0.0)
+    scheduler.stored(transfer)
+    other = submitted(scheduler, 2)
+    assert scheduler.start(9.0) is None
+    assert scheduler.next_due() == 10.0
+    assert other is scheduler.start(10.0)
 
 
 def test_a_frozen_key_starts_nothing_until_it_is_thawed() -> None:
