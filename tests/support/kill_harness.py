@@ -5,7 +5,7 @@ A program accepts uploads and writes each into a ledger once ``upload`` has retu
 at a random instant; then either ``rud resume`` runs (one time in three it is killed, too, and run again), or a new
 run adopts what is left and goes on accepting the same keys. Everything random comes from the seed, except what the
 machine itself does at a given instant. The verdict looks at the ledger, the store and its journal alone; any violation
-makes the exit status 1.
+makes the exit status 1. With ``--folder`` everything stays there to be looked at.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from rud import Upload, Uploader
+from rud._clock import SystemClock
 from rud._spool import status
 from tests.support.journal_store import check, make
 from tests.support.kill_stores import STORES, KillStore, Target
@@ -168,6 +169,7 @@ class Harness:
             self.tally.runs_to_the_end += 1
             return False
         program.kill()
+        append(self.folders.root / "kills", f"{SystemClock().time_ns()} {program.pid}\n".encode())
         workers = workers_of(program.pid)
         for pid in workers:
             with contextlib.suppress(ProcessLookupError):

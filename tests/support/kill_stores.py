@@ -10,13 +10,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from unittest import mock
 
 from rud_fakes.servers import Versitygw
 
 import rud
+from rud._slots import Limits
 from rud.backends._folders import TEMPORARY
 from tests.support.journal_store import HEAD, Content
 from tests.support.kill_verdict import Folders, Verdict
@@ -40,6 +43,8 @@ class Target:
     """Bytes of the largest body in parts; 0: none is."""
     threads: float = 0.0
     """How many of all runs have workers that are threads."""
+    late_window: float = 10.0
+    """Seconds in which a request of a dead sender may still be carried out; what the product allows, or less."""
 
     def save(self, folders: Folders) -> None:
         folders.target.write_text(json.dumps(asdict(self)))
@@ -49,6 +54,9 @@ class Target:
         rud.register_backend("journal", "tests.support.journal_store:JournalStore")
         target = cls(**json.loads(folders.target.read_text()))
         os.environ.update(target.environment)
+        for module in ("rud.uploader", "rud._resume.sending"):
+            # In a process of its own: nothing is to be put back.
+            mock.patch(f"{module}.Limits", partial(Limits, late_window=target.late_window)).start()
         return target
 
 
@@ -151,6 +159,8 @@ class VersitygwKillStore(KillStore):
             resume_for=1.0,
             large=12 << 20,
             threads=0.3,
+            # Or most of the test would be spent waiting; a server on this machine is not that far behind.
+            late_window=2.0,
         )
 
     def visible(self) -> Iterator[tuple[str, Path]]:

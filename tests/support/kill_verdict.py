@@ -73,6 +73,8 @@ class Verdict:
     unfinished_in_parts: int = 0
     told_otherwise: int = 0
     """Objects of which the store's answer is another than its disk's."""
+    details: list[str] = field(default_factory=list[str])
+    """What was wrong with the order, a line each."""
 
 
 def judge(folders: Folders, visible: dict[str, int], verdict: Verdict) -> Verdict:
@@ -104,13 +106,17 @@ def _read_journal(folders: Folders, after: dict[int, list[tuple[str, int]]], ver
     so a later look decides: what the next put of the key has found there."""
     shown: dict[str, int] = {}
     for line in folders.journal.read_text().splitlines():
-        word, key, number, _, *there = line.split()
+        word, key, number, put, *there = line.split()
         version = int(number)
         if word == "begin":
             verdict.sent += 1
             verdict.duplicates += int(there[0]) == version
-            verdict.older_after_newer += int(there[0]) > version
-            verdict.too_early += any(shown.get(name, 0) < at for name, at in after.get(version, []))
+            if int(there[0]) > version:
+                verdict.older_after_newer += 1
+                verdict.details.append(f"{key}: {version} was put over {there[0]}, by {put}")
+            if early := [f"{name}@{at}" for name, at in after.get(version, []) if shown.get(name, 0) < at]:
+                verdict.too_early += 1
+                verdict.details.append(f"{key}: {version} was put before {', '.join(early)}, by {put}")
         shown[key] = max(shown.get(key, 0), version)
 
 
@@ -128,10 +134,10 @@ def summary(tally: Tally, verdict: Verdict, seconds: float) -> str:
 
 def violations(tally: Tally, verdict: Verdict) -> list[str]:
     """What must not be, in words."""
-    allowed = {"accepted", "sent", "in_parts", "duplicates", "hidden_in_store"}
+    allowed = {"accepted", "sent", "in_parts", "duplicates", "hidden_in_store", "details"}
     found = [
         f"{name}: {getattr(verdict, name)}"
         for name in Verdict.__slots__
         if name not in allowed and getattr(verdict, name)
     ]
-    return tally.problems + found
+    return tally.problems + found + verdict.details
