@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.tools import workspace
@@ -54,7 +55,7 @@ def main() -> int:
     return page.write(arguments.results, DOCUMENTS)
 
 
-def _saying():
+def _saying() -> Callable[[str], None]:
     began = time.monotonic()
     return lambda words: print(f"{time.monotonic() - began:6.0f} s  {words}", file=sys.stderr, flush=True)
 

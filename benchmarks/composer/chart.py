@@ -18,21 +18,23 @@ def draw(reached: list[Reached], path: Path) -> None:
     mpl.rcParams.update({"svg.hashsalt": "rud", "svg.fonttype": "none", "font.size": 10})
     from matplotlib import pyplot as plt
 
-    timed = [one for one in reversed(reached) if one.goal.unit in _TO_MS and one.ours and one.theirs]
+    timed = [
+        (one.goal, one.ours.median * _TO_MS[one.goal.unit], one.theirs.median * _TO_MS[one.goal.unit])
+        for one in reversed(reached)
+        if one.goal.unit in _TO_MS and one.ours and one.theirs
+    ]
     figure, axes = plt.subplots(figsize=(9.5, 0.42 * len(timed) + 1.2))
-    for height, one in enumerate(timed):
-        factor = _TO_MS[one.goal.unit]
-        ours, theirs = one.ours.median * factor, one.theirs.median * factor
+    for height, (_, ours, theirs) in enumerate(timed):
         axes.plot([ours, theirs], [height, height], color="#d8d8d8", linewidth=2, zorder=1)
         axes.scatter(theirs, height, color=_THEIRS, s=45, zorder=2)
         axes.scatter(ours, height, color=_OURS, s=45, zorder=3)
         words = f"÷ {theirs / ours:,.0f}" if theirs > 10 * ours else f"÷ {theirs / ours:.1f}"
         axes.annotate(words, (max(ours, theirs), height), xytext=(9, 0), textcoords="offset points", va="center")
-    axes.set_yticks(
-        range(len(timed)), [f"{one.goal.work.replace('`', '')}\n{_under(one)}" for one in timed], fontsize=8
-    )
+    names = [f"{goal.work.replace('`', '')}\n{goal.kind}" for goal, _, _ in timed]
+    axes.set_yticks(range(len(timed)), names, fontsize=8)
     axes.set_xscale("log")
-    axes.set_xlabel("milliseconds, less is better")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value / 1e3:g} s" if value >= 1e3 else f"{value:g} ms")
+    axes.set_xlabel("less is better")
     axes.margins(x=0.12)
     axes.grid(visible=True, axis="x", color="#eeeeee", zorder=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -41,7 +43,3 @@ def draw(reached: list[Reached], path: Path) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2, frameon=False)
     figure.savefig(path, format="svg", bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
-
-
-def _under(one: Reached) -> str:
-    return one.goal.kind

@@ -62,7 +62,8 @@ class Reached:
 def lost(figures: Figures) -> float:
     """Per cent of the steps that a loop makes alone."""
     alone: float = figures["loop, none"]["steps a second"]
-    return 100 * (1 - figures["loop, large"]["steps a second"] / alone)
+    beside: float = figures["loop, large"]["steps a second"]
+    return 100 * (1 - beside / alone)
 
 
 def _median_of(name: str) -> Callable[[Figures], float]:

@@ -139,7 +139,8 @@ def _storm(found: Results, work: str, count: int) -> str:
     columns: dict[str, Callable[[Figures], float]] = {
         "all visible, s": _plain(f"{work} all visible s"),
         "caller held, s": _plain(f"{work} caller held s"),
-        "call, worst, ms": lambda figures: figures[f"{work} call ms"]["worst"],
+        "call, median, ms": lambda figures: figures[f"{work} call ms"]["median"],
+        "worst, ms": lambda figures: figures[f"{work} call ms"]["worst"],
         "wait returned, s": _plain(f"{work} wait returned s"),
         f"visible then, of {count:,}": _plain(f"{work} visible when wait returned"),
         "processor: caller, s": lambda figures: figures[f"{work} cpu s"]["caller"],
