@@ -133,10 +133,9 @@ class Destination:
         return self._probe_at is None
 
     def ask(self, now: float) -> None:
-        """Let a worker find out whether we may write there; ``inquiry`` has the answer."""
+        """Let a worker find out now whether we may write there; ``inquiry`` has the answer."""
         self.inquiry.begin(self.policy.attempts)
-        if self._probe_at is None:
-            self._probe_at = now
+        self._probe_at = now
 
     def heard(self, now: float) -> None:
         """Any answer that is not transient, of any request. It is none to an inquiry: that is for a probe to give."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import google_crc32c
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rud._body import TELL_EVERY, Body, BodyRevoked, crc32c_of
+from rud._body import TELL_EVERY, Body, BodyRevoked, Section, crc32c_of
 from rud.errors import IntegrityError
 
 
@@ -154,3 +157,25 @@ def test_a_section_that_is_read_again_gives_signs_of_life_and_can_be_revoked() -
         section.read(1)
     assert told == again
     assert isinstance(section.error, BodyRevoked)
+
+
+def test_one_section_after_the_other_has_the_file() -> None:
+    """They are read by several threads, and a file has one position."""
+    meeting = threading.Barrier(2)
+
+    class File(io.BytesIO):
+        def seek(self, offset: int, whence: int = 0) -> int:
+            position = super().seek(offset, whence)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                meeting.wait(0.1)
+            return position
+
+    content = bytes(range(200))
+    body = Body(File(content), 200)
+    meeting.abort()
+    sections = [body.section(100), body.section(100)]
+    meeting.reset()
+    with ThreadPoolExecutor(2) as pool:
+        read = list(pool.map(Section.read, sections))
+
+    assert b"".join(read) == content

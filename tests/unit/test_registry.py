@@ -160,6 +160,9 @@ def test_what_is_shown() -> None:
     assert spec.destination == {"scheme": "acme", "bucket": "b", "prefix": "p", "region": "eu"}
     assert spec.names_of_arguments == ("region", "timeout", "token")
     assert spec.secrets == ("hunter2",)
+    assert resolve("acme://b", {"region": Path("/eu")}).destination["region"] == "/eu"
+    # What is part of another would leave the rest of it to be read.
+    assert resolve("acme://b", {"region": "eu", "token": ["hunter", "hunter2"]}).secrets == ("hunter2", "hunter")
     assert "hunter2" not in repr(spec)
     assert spec.uri == "acme://b/p"
 

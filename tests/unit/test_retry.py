@@ -130,6 +130,8 @@ def test_expired_credentials_open_the_store_anew_and_spend_nothing() -> None:
     assert other.blame(CredentialsExpiredError("expired"), began=4.0, now=6.0) is Blame.DESTINATION
     assert other.reopen
     assert other.probe_due(6.0)
+    other.heard(7.0)
+    assert not other.reopen
 
 
 def test_a_missing_bucket_is_trouble_at_once() -> None:
@@ -176,7 +178,17 @@ def test_the_answer_to_an_upload_is_none_to_an_inquiry() -> None:
     assert (due, other.inquiry.over, other.probe_due(3.0)) == (True, False, False)
     other.inquiry.answered(NO_ANSWER)
     other.heard(4.0)
+    other.inquiry.answered(None)
     assert (other.inquiry.over, other.inquiry.error, other.open) == (True, NO_ANSWER, True)
+
+
+def test_who_asks_waits_for_no_pause() -> None:
+    """A store that could not be opened is tried again after half a minute, but at once for somebody who waits."""
+    other = destination(answered=False)
+    other.refuse(ConfigurationError("the clock"), 1.0)
+    other.ask(2.0)
+
+    assert other.probe_due(2.0)
 
 
 def test_an_inquiry_bears_as_many_failures_as_an_upload_has_attempts() -> None:

@@ -33,6 +33,8 @@ def no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         ({"aws_session_token": "token"}, "aws_session_token"),
         ({"endpoint_url": "localhost:9000"}, "no URL"),
         ({"endpoint_url": "http://"}, "no URL"),
+        ({"endpoint_url": "http://host:99999"}, "no URL"),
+        ({"endpoint_url": "http://secret@host"}, "user"),
         ({"endpoint_url": "ftp://host"}, "no URL"),
         ({"endpoint_url": "http://user:secret@host"}, "password"),
         ({**KEYS, "client_config": {"retry": 3}}, "client_config"),

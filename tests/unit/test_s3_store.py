@@ -10,13 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore import exceptions
+from botocore.parsers import ResponseParserError
 from rud_fakes.s3 import Fault, S3Server
 
 from rud._body import Body, BodyRevoked
+from rud.backends._s3_errors import translated
 from rud.backends._s3_multipart import Multipart
 from rud.backends._s3_values import crc_in, header_of, result_of
 from rud.backends.s3 import S3ObjectStore
-from rud.errors import ConfigurationError, CredentialsExpiredError, IntegrityError, ObjectStoreTransientError
+from rud.errors import (
+    AccessDeniedError,
+    BucketNotFoundError,
+    ConfigurationError,
+    CredentialsExpiredError,
+    IntegrityError,
+    ObjectStoreTransientError,
+    RudError,
+    StoreError,
+    ThrottledError,
+)
 from rud.store import PutResult
 from tests.support.contract import put
 from tests.support.s3 import CREDENTIALS, ONE_TRY, PART, SMALL_PARTS, address_of, content
@@ -71,6 +84,16 @@ def test_a_completion_that_finds_nothing_to_complete(
     else:
         with pytest.raises(ObjectStoreTransientError):
             put(store, "k", content(PART + 1), entry_id=entry_id)
+
+
+@pytest.mark.parametrize("declared", [0, 1])
+@pytest.mark.parametrize("size", [7, PART + 1])
+def test_bytes_that_are_not_those_declared_are_not_stored(server: S3Server, size: int, declared: int) -> None:
+    """Whatever number it is that their sum should have been, 0 included."""
+    with pytest.raises(IntegrityError, match=f"not {declared:08x}"):
+        put(store_at(server), "k", content(size), checksum=declared)
+
+    assert (server.objects, server.uploads) == ({}, {})
 
 
 def test_a_folder_that_a_console_has_made_is_no_object(server: S3Server) -> None:
@@ -161,3 +184,104 @@ def test_a_service_that_has_summed_other_bytes() -> None:
     )
     with pytest.raises(IntegrityError, match=r"'k'.*e3069284.*e3069283"):
         result_of({"ChecksumCRC32C": "4waSgw=="}, "k", 0xE3069284)
+
+
+def test_a_delete_that_is_refused(server: S3Server) -> None:
+    """What is not there any more is no error, everything else is."""
+    store = store_at(server)
+    for status, code in ((404, "NoSuchKey"), (403, "AccessDenied"), (404, "NoSuchBucket")):
+        server.add(Fault("DeleteObject", "status", status=status, code=code))
+
+    store.delete("k")
+    with pytest.raises(AccessDeniedError):
+        store.delete("k")
+    with pytest.raises(BucketNotFoundError):
+        store.delete("k")
+
+
+def test_an_abort_that_is_refused(server: S3Server) -> None:
+    """An upload that is not there any more is no error, everything else is."""
+    store = store_at(server)
+    server.add(Fault("AbortMultipartUpload", "status", status=403))
+
+    with pytest.raises(AccessDeniedError):
+        store.abort("k", "an-id")
+    store.abort("k", "an-id")
+    server.add(Fault("AbortMultipartUpload", "status", status=404, code="SomethingNew"))
+    store.abort("k", "an-id")
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (405, "MethodNotAllowed"), (501, None)])
+def test_who_may_not_list_finds_nothing_to_abort(server: S3Server, status: int, code: str | None) -> None:
+    """The right to list what is unfinished is none that an upload needs; a service that is away is another thing."""
+    store = store_at(server)
+    server.add(Fault("ListMultipartUploads", "status", status=status, code=code))
+    server.add(Fault("ListMultipartUploads", "status", status=503))
+
+    store.abort("k", None)
+    with pytest.raises(ObjectStoreTransientError):
+        store.abort("k", None)
+
+
+def test_a_client_is_made_when_it_is_needed(server: S3Server) -> None:
+    """One for all requests, another of more patience for the first completion."""
+    store = store_at(server)
+    clients = store._requests._made
+
+    store.uri("k")
+    made = [len(clients)]
+    for act in (store.prepare, lambda: put(store, "k", b"x"), lambda: put(store, "k", content(PART + 1))):
+        act()
+        made.append(len(clients))
+    assert made == [0, 1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (exceptions.EndpointConnectionError(endpoint_url="u"), ObjectStoreTransientError),
+        (exceptions.ReadTimeoutError(endpoint_url="u"), ObjectStoreTransientError),
+        (exceptions.HTTPClientError(error="e"), ObjectStoreTransientError),
+        (exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2), ObjectStoreTransientError),
+        (ResponseParserError("no XML"), ObjectStoreTransientError),
+        (exceptions.SSLError(endpoint_url="u", error="EOF"), ObjectStoreTransientError),
+        (exceptions.FlexibleChecksumError(error_msg="e"), IntegrityError),
+        (exceptions.CredentialRetrievalError(provider="p", error_msg="e"), CredentialsExpiredError),
+        (exceptions.MetadataRetrievalError(error_msg="e"), CredentialsExpiredError),
+        (exceptions.UnauthorizedSSOTokenError(), CredentialsExpiredError),
+        (exceptions.TokenRetrievalError(provider="p", error_msg="e"), CredentialsExpiredError),
+        (exceptions.NoCredentialsError(), ConfigurationError),
+        (exceptions.PartialCredentialsError(provider="p", cred_var="v"), ConfigurationError),
+        (exceptions.ParamValidationError(report="r"), StoreError),
+        (RuntimeError("a bug"), StoreError),
+        (ThrottledError("ours"), ThrottledError),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_what_botocore_raises(error: Exception, expected: type[Exception]) -> None:
+    """Each kind is of the class that says what to do about it; an error of ours stays what it is."""
+    with pytest.raises(RudError) as caught, translated("put", "k"):
+        raise error
+
+    assert type(caught.value) is expected
+    assert caught.value is error or caught.value.__cause__ is error
+
+
+def test_what_another_program_has_begun_is_left_alone(server: S3Server) -> None:
+    """Only those with our mark are ended, of this very key: a copy that somebody else is making is theirs."""
+    store = store_at(server)
+    client: Any = store._requests._client
+    marks: list[dict[str, str]] = [
+        {},
+        {"ChecksumAlgorithm": "CRC32"},
+        {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "COMPOSITE"},
+        {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"},
+    ]
+    begun = [
+        client.create_multipart_upload(Bucket="bucket", Key=key, **mark)["UploadId"]
+        for key in ("k", "k-1")
+        for mark in marks
+    ]
+    store.abort("k", None)
+
+    assert set(begun) - set(server.uploads) == {begun[3]}

@@ -22,6 +22,7 @@ from rud import (
     ObjectStoreTransientError,
     OutageError,
     PoolClosedError,
+    PoolError,
     Upload,
     UploadDeniedError,
     Uploader,
@@ -32,7 +33,7 @@ from rud import (
 )
 from rud._clock import SystemClock
 from tests.support import scripted_store
-from tests.support.scripted_store import SCRIPTS, Script
+from tests.support.scripted_store import SCRIPTS, Script, ScriptedStore
 
 scripted_store.register()
 
@@ -463,6 +464,91 @@ def test_a_probe_bears_what_may_pass_as_often_as_an_upload_does(build: Build, sc
     assert script.probes == 6
 
 
+def test_a_probe_that_cannot_be_made_says_so(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It needs a worker: none can be had, or the uploader is closed, or has died."""
+    no_worker, closed, dead = InlineRuntime(), build(), InlineRuntime()
+
+    def refuse(*arguments: Any, **named: Any) -> Any:
+        raise OSError("too many processes")
+
+    def die(timeout: float | None) -> None:
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(no_worker, "hire", refuse)
+    monkeypatch.setattr(dead, "wait", die)
+    closed.close(1.0)
+
+    with pytest.raises(OutageError, match="too many processes"):
+        build(_runtime=no_worker).probe()
+    with pytest.raises(PoolClosedError, match="closed"):
+        closed.probe()
+    with pytest.raises(PoolError, match="a bug"):
+        build(_runtime=dead).probe()
+
+
+def test_a_store_that_cannot_be_opened_is_told_at_once(
+    build: Build, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it may pass: then it is waited for."""
+    errors: list[Exception] = [ObjectStoreTransientError.during("open", "", "no answer")]
+
+    def prepare(self: ScriptedStore) -> None:
+        if errors:
+            raise errors.pop()
+
+    monkeypatch.setattr(ScriptedStore, "prepare", prepare)
+    assert build().upload(source, "k").result()
+    errors.append(AccessDeniedError.during("open", "", "not for you"))
+    runtime = InlineRuntime()
+    uploader = build(_runtime=runtime)
+    began = runtime.clock.monotonic()
+    uploader.upload(source, "k")
+
+    with pytest.raises(OutageError, match="not for you"):
+        uploader.drain()
+    assert runtime.clock.monotonic() - began < 1.0
+
+
+@pytest.mark.parametrize("error", [AccessDeniedError("403"), ConfigurationError("the clock"), None])
+def test_who_waits_for_a_probe_on_another_thread_is_woken(
+    bucket: str, tmp_path: Path, script: Script, error: Exception | None
+) -> None:
+    """Whatever has come out: nothing else may happen for a long time."""
+    if error is not None:
+        script.probe_errors.append(error)
+    with Uploader(f"scripted://{bucket}", use_procs=False, upload_staging_folder=tmp_path / "staging") as uploader:
+        if error is None:
+            uploader.probe()
+        else:
+            with pytest.raises(type(error)):
+                uploader.probe()
+
+
+@pytest.mark.parametrize("how", ["dies", "hangs"])
+def test_what_an_attempt_without_an_end_may_have_begun_is_looked_for(
+    build: Build, source: Path, script: Script, how: str
+) -> None:
+    """Its worker may have begun parts and taken their id along."""
+    runtime = InlineRuntime(stepped=True)
+    uploader = build(_runtime=runtime, num_attempts=2)
+    runtime.settle()
+    upload = uploader.upload(source, "k")
+    runtime.settle()
+    (link,) = runtime.links
+    if how == "dies":
+        link.die()
+    while not script.aborted:
+        runtime.settle()
+        runtime.clock.advance(40.0)
+        for one in runtime.links:
+            if one is not link:
+                one.work()
+    runtime.settle()
+
+    assert script.aborted == [None]
+    assert upload.state is UploadState.STORED
+
+
 def test_a_wrong_set_up_holds_uploads_back_and_fails_none(build: Build, source: Path, script: Script) -> None:
     """A clock or a certificate that is wrong says nothing about a file; what was accepted goes when it is mended."""
     script.puts.append("misconfigured")
@@ -589,7 +675,8 @@ def test_a_forked_child_is_told_and_touches_nothing(build: Build, source: Path) 
         child = os.fork()
     if child == 0:
         try:
-            for call in (lambda: uploader.upload(source, "l"), uploader.drain, upload.result, upload.cancel):
+            new = lambda: uploader.upload(source, "l")  # noqa: E731  # one of five calls that are made alike
+            for call in (new, uploader.drain, uploader.probe, upload.result, upload.cancel):
                 try:
                     call()
                 except PoolClosedError as error:
@@ -600,7 +687,7 @@ def test_a_forked_child_is_told_and_touches_nothing(build: Build, source: Path) 
     os.close(writer)
     os.waitpid(child, 0)
     with open(reader, encoding="utf-8") as said:
-        assert said.read().count("a fork of") == 4
+        assert said.read().count("a fork of") == 5
 
     assert upload.result() == upload.uri
 
