@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import abc
 import ast
+import gc
 import inspect
 import re
 import subprocess
 import sys
 import types
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -334,8 +336,18 @@ def test_before_init(build: Build, tmp_path: Path, source: Path) -> None:
     logger.wait_for_workers(None)
     logger.close(STATE, LOGGER)
     logger.post_close()
+    with pytest.raises(RuntimeError, match="before init"):
+        upload(logger, "a", source)
     logger.init(STATE, LOGGER)
     upload(logger, "a", source)
+
+
+def test_one_that_was_only_built_is_let_go(build: Build) -> None:
+    """There is nothing to close at the end of the program, so nothing holds it until then."""
+    logger = weakref.ref(build())
+    gc.collect()
+
+    assert logger() is None
 
 
 @pytest.mark.parametrize("event", ["fit_end", "eval_standalone_end", "predict_end"])

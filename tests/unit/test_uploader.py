@@ -524,6 +524,17 @@ def test_who_waits_for_a_probe_on_another_thread_is_woken(
                 uploader.probe()
 
 
+def test_a_probe_that_is_never_answered(build: Build) -> None:
+    """Each try is given up when there is no sign of life, and the tries are those of an upload."""
+    runtime = InlineRuntime(stepped=True)
+    uploader = build(_runtime=runtime, num_attempts=2, stall_timeout=7.0)
+    began = runtime.clock.monotonic()
+
+    with pytest.raises(ObjectStoreTransientError, match="no sign of life"):
+        uploader.probe()
+    assert 14.0 <= runtime.clock.monotonic() - began < 20.0
+
+
 @pytest.mark.parametrize("how", ["dies", "hangs"])
 def test_what_an_attempt_without_an_end_may_have_begun_is_looked_for(
     build: Build, source: Path, script: Script, how: str
