@@ -195,6 +195,8 @@ class Harness:
         for key, path in self.store.visible():
             try:
                 content = check(path)
+            except FileNotFoundError:
+                continue  # it is being replaced, by the request of a sender that is dead
             except ValueError as error:
                 self.tally.problems.append(str(error))
                 continue

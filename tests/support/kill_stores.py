@@ -164,11 +164,13 @@ class VersitygwKillStore(KillStore):
         )
 
     def visible(self) -> Iterator[tuple[str, Path]]:
-        folder = self._server.folder_of(BUCKET)
-        for path in folder.rglob("*"):
-            key = path.relative_to(folder)
-            if path.is_file() and not key.parts[0].startswith("."):
-                yield key.as_posix(), path
+        bucket = self._server.folder_of(BUCKET)
+        for folder, inner, names in os.walk(bucket):
+            # In .sgwtmp lies what is no object yet; a request whose sender is dead may still be at work there.
+            inner[:] = [name for name in inner if not name.startswith(".")]
+            for name in names:
+                path = Path(folder, name)
+                yield path.relative_to(bucket).as_posix(), path
 
     def judge(self, verdict: Verdict) -> None:
         client = self.client()
