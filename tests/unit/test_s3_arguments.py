@@ -172,7 +172,7 @@ def test_the_prefix_counts_for_the_length_of_a_key() -> None:
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        (None, Transfer()),
+        (None, Transfer(threshold=16 << 20, chunk=16 << 20, concurrency=4)),
         ({"multipart_chunksize": None, "max_concurrency": None, "use_threads": None}, Transfer()),
         ({"multipart_chunksize": 8e6}, Transfer(chunk=8_000_000)),
         ({"multipart_chunksize": 5 << 20, "multipart_threshold": 1}, Transfer(threshold=1, chunk=5 << 20)),

@@ -522,6 +522,8 @@ def test_who_waits_for_a_probe_on_another_thread_is_woken(
         else:
             with pytest.raises(type(error)):
                 uploader.probe()
+    with pytest.raises(PoolClosedError, match="closed"):
+        uploader.probe()
 
 
 def test_a_probe_that_is_never_answered(build: Build) -> None:
