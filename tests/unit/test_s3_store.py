@@ -15,6 +15,7 @@ from botocore.parsers import ResponseParserError
 from rud_fakes.s3 import Fault, S3Server
 
 from rud._body import Body, BodyRevoked
+from rud.backends import _s3_multipart
 from rud.backends._s3_errors import translated
 from rud.backends._s3_multipart import Multipart
 from rud.backends._s3_values import crc_in, header_of, result_of
@@ -285,3 +286,13 @@ def test_what_another_program_has_begun_is_left_alone(server: S3Server) -> None:
     store.abort("k", None)
 
     assert set(begun) - set(server.uploads) == {begun[3]}
+
+
+def test_an_upload_of_more_than_ten_thousand_chunks(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parts are larger, so that there are not more of them than S3 takes."""
+    sizes: list[int] = []
+    monkeypatch.setattr(_s3_multipart, "send_parts", lambda source, size, concurrency, send: sizes.append(size))
+    source = Body(io.BytesIO(), 200 << 30)
+    Multipart(store_at(server)._requests, "k", "k", "id").send(source, 16 << 20, 4)
+
+    assert sizes == [21 << 20]

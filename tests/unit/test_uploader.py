@@ -522,8 +522,54 @@ def test_who_waits_for_a_probe_on_another_thread_is_woken(
         else:
             with pytest.raises(type(error)):
                 uploader.probe()
-    with pytest.raises(PoolClosedError, match="closed"):
-        uploader.probe()
+    if error is None:
+        with pytest.raises(PoolClosedError, match="closed"):
+            uploader.probe()
+
+
+def test_what_an_outage_has_befallen_is_not_charged_when_it_ends(build: Build, source: Path, script: Script) -> None:
+    """The probe that failed has answered whose fault it was; the one that succeeds later says nothing more of it."""
+    runtime = InlineRuntime()
+    uploader = build(_runtime=runtime, num_attempts=1)
+    uploader.upload(source, "first").result()
+    runtime.clock.advance(1.0)
+    script.out = True
+    second = uploader.upload(source, "second")
+    runtime.settle()
+    script.out = False
+
+    assert second.result() == second.uri
+    assert script.probes >= 2
+
+
+def test_a_worker_that_dies_while_it_probes(build: Build, source: Path, script: Script) -> None:
+    """Nothing was learnt, so another one probes."""
+    runtime = InlineRuntime(stepped=True)
+    uploader = build(_runtime=runtime)
+
+    def work() -> None:
+        for _ in range(3):
+            runtime.settle()
+            for link in runtime.links:
+                link.work()
+
+    uploader.upload(source, "first")
+    work()
+    runtime.clock.advance(1.0)
+    script.out = True
+    second = uploader.upload(source, "second")
+    runtime.settle()
+    (link,) = runtime.links
+    link.work()
+    runtime.settle()
+    assert [command["do"] for command in link.waiting] == ["probe"]
+    link.die()
+    script.out = False
+    for _ in range(5):
+        runtime.clock.advance(10.0)
+        work()
+
+    assert (script.probes, second.state) == (1, UploadState.STORED)
 
 
 def test_a_probe_that_is_never_answered(build: Build) -> None:
