@@ -311,7 +311,7 @@ def test_what_earlier_attempts_have_begun_is_ended_first(aborting: Aborting, job
     assert aborting.asked == ["one", "two", "one", None]
 
 
-@pytest.mark.parametrize("error", [AccessDeniedError("no"), StoreError("no such method")])
+@pytest.mark.parametrize("error", [AccessDeniedError("hunter2"), StoreError("hunter2")])
 def test_parts_that_may_not_be_removed_keep_no_upload_from_being_stored(
     aborting: Aborting, job: Job, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -321,6 +321,7 @@ def test_parts_that_may_not_be_removed_keep_no_upload_from_being_stored(
     assert make(aborting, replace(job, aborts=("one",), strays=True)).outcome == "stored"
     assert aborting.asked == ["one", None]
     assert "'k'" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 @pytest.mark.parametrize("error", [ObjectStoreTransientError("503"), CredentialsExpiredError("expired")])

@@ -286,6 +286,7 @@ def test_what_another_program_has_begun_is_left_alone(server: S3Server) -> None:
     store.abort("k", None)
 
     assert set(begun) - set(server.uploads) == {begun[3]}
+    assert [one.query["prefix"] for one in server.requests if one.operation == "ListMultipartUploads"] == ["k"]
 
 
 def test_an_upload_of_more_than_ten_thousand_chunks(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:

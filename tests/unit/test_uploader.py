@@ -542,6 +542,22 @@ def test_what_an_outage_has_befallen_is_not_charged_when_it_ends(build: Build, s
     assert script.probes >= 2
 
 
+def test_parts_of_an_earlier_run_are_removed_by_their_id(build: Build, source: Path, script: Script) -> None:
+    """It is in the log before the first part is sent: who takes the upload over knows it."""
+    script.puts.extend(["parts"] * 2)
+    first = build(on_failure="warn")
+    first.upload(source, "k")
+    first.close(0.0)
+    script.puts.clear()
+    script.aborted.clear()
+    runtime = InlineRuntime()
+    build(_runtime=runtime)
+    runtime.settle()
+
+    assert "parts-1" in script.aborted
+    assert [key for key, _ in script.journal] == ["k"]
+
+
 def test_a_worker_that_dies_while_it_probes(build: Build, source: Path, script: Script) -> None:
     """Nothing was learnt, so another one probes."""
     runtime = InlineRuntime(stepped=True)
