@@ -116,6 +116,16 @@ def test_a_newer_object_of_somebody_else_is_left_unless_forced(
     assert content(store) == left
 
 
+@pytest.mark.parametrize("there", [None, EARLIER, LATER])
+def test_a_create_is_superseded_by_nothing(store: MemoryBackend, job: Job, there: str | None) -> None:
+    """Who asked for no overwriting is told that the key is taken, whoever took it and when."""
+    put(store, b"there", there)
+
+    with pytest.raises(ObjectExistsError):
+        make(store, replace(job, look=True, overwrite=False))
+    assert content(store) == b"there"
+
+
 def test_an_older_object_of_somebody_else_is_overwritten(store: MemoryBackend, job: Job) -> None:
     """It lay there when the upload was accepted: overwriting it is what was asked for."""
     put(store, b"theirs", None)

@@ -224,6 +224,14 @@ def test_who_may_not_list_finds_nothing_to_abort(server: S3Server, status: int, 
         store.abort("k", None)
 
 
+def test_the_id_of_the_upload_is_ours_to_write(server: S3Server) -> None:
+    """A caller who sets that very name in the metadata cannot make an upload be taken for another."""
+    store = store_at(server, extra_args={"Metadata": {"rud-entry-id": "theirs", "team": "vision"}})
+    put(store, "k", b"x", entry_id="ours")
+
+    assert server.object("k").metadata == {"rud-entry-id": "ours", "team": "vision"}
+
+
 def test_a_client_is_made_when_it_is_needed(server: S3Server) -> None:
     """One for all requests, another of more patience for the first completion."""
     store = store_at(server)
