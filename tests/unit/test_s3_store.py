@@ -10,15 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore import exceptions
-from botocore.parsers import ResponseParserError
 from rud_fakes.s3 import Fault, S3Server
 
 from rud._body import Body, BodyRevoked
 from rud.backends import _s3_multipart
-from rud.backends._s3_errors import translated
 from rud.backends._s3_multipart import Multipart
-from rud.backends._s3_values import crc_in, header_of, result_of
 from rud.backends.s3 import S3ObjectStore
 from rud.errors import (
     AccessDeniedError,
@@ -27,11 +23,7 @@ from rud.errors import (
     CredentialsExpiredError,
     IntegrityError,
     ObjectStoreTransientError,
-    RudError,
-    StoreError,
-    ThrottledError,
 )
-from rud.store import PutResult
 from tests.support.contract import put
 from tests.support.s3 import CREDENTIALS, ONE_TRY, PART, SMALL_PARTS, address_of, content
 
@@ -161,32 +153,6 @@ def test_a_file_of_certificates_that_is_not_there(
         S3ObjectStore("bucket", **address.backend_kwargs).probe()
 
 
-@pytest.mark.parametrize(
-    ("answer", "crc"),
-    [
-        ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "FULL_OBJECT"}, 0xE3069283),
-        ({"ChecksumCRC32C": "4waSgw=="}, 0xE3069283),
-        ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "COMPOSITE"}, None),
-        ({"ChecksumCRC32C": "4waSgw==-2"}, None),
-        ({"ChecksumCRC32": "y/U5Jg=="}, None),
-    ],
-)
-def test_only_a_sum_of_all_bytes_is_one(answer: dict[str, str], crc: int | None) -> None:
-    """A sum of the sums of parts is of other bytes; 0xE3069283 is the CRC32C of "123456789"."""
-    assert crc_in(answer) == crc
-    if crc is not None:
-        assert header_of(crc) == answer["ChecksumCRC32C"]
-
-
-def test_a_service_that_has_summed_other_bytes() -> None:
-    """A put is not believed to be stored when the answer's sum is another."""
-    assert result_of({"ETag": '"tag"', "VersionId": "v1", "ChecksumCRC32C": "4waSgw=="}, "k", 0xE3069283) == PutResult(
-        "tag", "v1"
-    )
-    with pytest.raises(IntegrityError, match=r"'k'.*e3069284.*e3069283"):
-        result_of({"ChecksumCRC32C": "4waSgw=="}, "k", 0xE3069284)
-
-
 def test_a_delete_that_is_refused(server: S3Server) -> None:
     """What is not there any more is no error, everything else is."""
     store = store_at(server)
@@ -243,37 +209,6 @@ def test_a_client_is_made_when_it_is_needed(server: S3Server) -> None:
         act()
         made.append(len(clients))
     assert made == [0, 1, 1, 2]
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (exceptions.EndpointConnectionError(endpoint_url="u"), ObjectStoreTransientError),
-        (exceptions.ReadTimeoutError(endpoint_url="u"), ObjectStoreTransientError),
-        (exceptions.HTTPClientError(error="e"), ObjectStoreTransientError),
-        (exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2), ObjectStoreTransientError),
-        (ResponseParserError("no XML"), ObjectStoreTransientError),
-        (exceptions.SSLError(endpoint_url="u", error="EOF"), ObjectStoreTransientError),
-        (exceptions.FlexibleChecksumError(error_msg="e"), IntegrityError),
-        (exceptions.CredentialRetrievalError(provider="p", error_msg="e"), CredentialsExpiredError),
-        (exceptions.MetadataRetrievalError(error_msg="e"), CredentialsExpiredError),
-        (exceptions.UnauthorizedSSOTokenError(), CredentialsExpiredError),
-        (exceptions.TokenRetrievalError(provider="p", error_msg="e"), CredentialsExpiredError),
-        (exceptions.NoCredentialsError(), ConfigurationError),
-        (exceptions.PartialCredentialsError(provider="p", cred_var="v"), ConfigurationError),
-        (exceptions.ParamValidationError(report="r"), StoreError),
-        (RuntimeError("a bug"), StoreError),
-        (ThrottledError("ours"), ThrottledError),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
-)
-def test_what_botocore_raises(error: Exception, expected: type[Exception]) -> None:
-    """Each kind is of the class that says what to do about it; an error of ours stays what it is."""
-    with pytest.raises(RudError) as caught, translated("put", "k"):
-        raise error
-
-    assert type(caught.value) is expected
-    assert caught.value is error or caught.value.__cause__ is error
 
 
 def test_what_another_program_has_begun_is_left_alone(server: S3Server) -> None:
