@@ -9,6 +9,7 @@ from botocore.parsers import ResponseParserError
 from rud.backends._s3_errors import translated
 from rud.backends._s3_values import crc_in, header_of, result_of
 from rud.errors import (
+    BucketNotFoundError,
     ConfigurationError,
     CredentialsExpiredError,
     IntegrityError,
@@ -75,3 +76,29 @@ def test_what_botocore_raises(error: Exception, expected: type[Exception]) -> No
 
     assert type(caught.value) is expected
     assert caught.value is error or caught.value.__cause__ is error
+
+
+def test_an_answer_that_names_the_bucket() -> None:
+    """So does the text: the endpoint of one may know nothing of another."""
+    said = {"Code": "NoSuchBucket", "Message": "The specified bucket does not exist.", "BucketName": "mine"}
+    answer = exceptions.ClientError(
+        {"Error": said, "ResponseMetadata": {"HTTPStatusCode": 404, "HTTPHeaders": {"retry-after": "3"}}}, "PutObject"
+    )
+
+    with pytest.raises(BucketNotFoundError, match="does not exist: 'mine'"), translated("put", "k"):
+        raise answer
+
+
+def test_an_answer_that_asks_for_a_pause() -> None:
+    """The seconds of ``Retry-After`` are kept."""
+    answer = exceptions.ClientError(
+        {
+            "Error": {"Code": "SlowDown"},
+            "ResponseMetadata": {"HTTPStatusCode": 503, "HTTPHeaders": {"retry-after": "3"}},
+        },
+        "PutObject",
+    )
+
+    with pytest.raises(ThrottledError) as caught, translated("put", "k"):
+        raise answer
+    assert caught.value.retry_after == 3.0
