@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
@@ -32,6 +34,7 @@ from rud import (
     UploadTimeoutError,
 )
 from rud._clock import SystemClock
+from rud._retry import Destination
 from tests.support import scripted_store
 from tests.support.scripted_store import SCRIPTS, Script, ScriptedStore
 
@@ -525,6 +528,31 @@ def test_who_waits_for_a_probe_on_another_thread_is_woken(
     if error is None:
         with pytest.raises(PoolClosedError, match="closed"):
             uploader.probe()
+
+
+def test_who_waits_for_a_probe_is_told_at_once_of_a_store_that_cannot_be_opened(
+    bucket: str, tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another thread, and not when it is tried again half a minute later."""
+    asked = threading.Event()
+    ask = Destination.ask
+
+    def ask_and_tell(destination: Destination, now: float) -> None:
+        ask(destination, now)
+        asked.set()
+
+    def prepare(self: ScriptedStore) -> None:
+        asked.wait(10)
+        raise AccessDeniedError("not for you")
+
+    monkeypatch.setattr(Destination, "ask", ask_and_tell)
+    monkeypatch.setattr(ScriptedStore, "prepare", prepare)
+    began = time.monotonic()
+    with Uploader(f"scripted://{bucket}", use_procs=False, upload_staging_folder=tmp_path / "staging") as uploader:
+        with pytest.raises(AccessDeniedError, match="not for you"):
+            uploader.probe()
+        assert time.monotonic() - began < 20
+    assert script.probes == 0
 
 
 def test_what_an_outage_has_befallen_is_not_charged_when_it_ends(build: Build, source: Path, script: Script) -> None:
