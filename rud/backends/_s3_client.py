@@ -17,7 +17,8 @@ so that one bad request of 10,000 parts does not cost all of them. An outage is 
 are over within a second. A service can see at most ``num_attempts`` times as many requests for one part."""
 
 CONNECT_TIMEOUT = 10
-"""Seconds."""
+"""Seconds; urllib3 lets each send take no longer either: a service that takes nothing for so long gets the request
+anew."""
 
 READ_TIMEOUT = 60
 """Seconds without a byte of the answer."""
