@@ -151,6 +151,9 @@ def test_expired_credentials_open_the_store_anew_and_spend_nothing() -> None:
     assert other.probe_due(6.0)
     other.heard(7.0)
     assert not other.reopen
+    other.probe_failed(CredentialsExpiredError("expired"), 8.0, random.Random(1))
+    other.probe_failed(NO_ANSWER, 9.0, random.Random(1))
+    assert other.reopen
 
 
 def test_a_missing_bucket_is_trouble_at_once() -> None:

@@ -240,3 +240,10 @@ def test_an_upload_of_more_than_ten_thousand_chunks(server: S3Server, monkeypatc
     Multipart(store_at(server)._requests, "k", "k", "id").send(source, 16 << 20, 4)
 
     assert sizes == [21 << 20]
+
+
+def test_the_token_of_the_arguments_is_sent(server: S3Server) -> None:
+    """Temporary credentials are nothing without it."""
+    put(store_at(server, aws_session_token="token"), "k", b"x")
+
+    assert server.requests[-1].headers["x-amz-security-token"] == "token"

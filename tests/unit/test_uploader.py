@@ -19,6 +19,7 @@ from rud import (
     AccessDeniedError,
     BucketNotFoundError,
     ConfigurationError,
+    CredentialsExpiredError,
     DependencyFailedError,
     InvalidKeyError,
     ObjectStoreTransientError,
@@ -584,6 +585,18 @@ def test_parts_of_an_earlier_run_are_removed_by_their_id(build: Build, source: P
 
     assert "parts-1" in script.aborted
     assert [key for key, _ in script.journal] == ["k"]
+
+
+def test_a_probe_that_meets_expired_credentials_opens_the_store_anew(
+    build: Build, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they come from is asked again only by a new store."""
+    closed: list[int] = []
+    monkeypatch.setattr(ScriptedStore, "close", lambda self: closed.append(script.probes))
+    script.probe_errors.append(CredentialsExpiredError("expired"))
+    build().probe()
+
+    assert (closed, script.probes) == ([1], 2)
 
 
 def test_a_worker_that_dies_while_it_probes(build: Build, source: Path, script: Script) -> None:
