@@ -247,3 +247,11 @@ def test_the_token_of_the_arguments_is_sent(server: S3Server) -> None:
     put(store_at(server, aws_session_token="token"), "k", b"x")
 
     assert server.requests[-1].headers["x-amz-security-token"] == "token"
+
+
+@pytest.mark.parametrize(("size", "asked"), [(0, None), (1 << 20, None), ((1 << 20) + 1, "100-continue")])
+def test_a_small_body_is_sent_without_asking_first(server: S3Server, size: int, asked: str | None) -> None:
+    """The question costs a round trip, which is worth it only for bodies that take longer than that."""
+    put(store_at(server), "k", b"x" * size)
+
+    assert server.requests[-1].headers.get("expect") == asked
