@@ -72,7 +72,7 @@ class Access:
             )
         except Exception as error:
             raise ConfigurationError(f"botocore refuses to make a client for S3: {error}") from error
-        client.meta.events.register_last("before-call.s3.PutObject", _send_small_at_once)
+        client.meta.events.register_last("before-call.s3", _send_small_at_once)
         return client
 
     def _config(self, connections: int, read_timeout: float) -> Any:
@@ -111,10 +111,10 @@ class Access:
         return f"{_SOURCES.get(found.method, found.method)} (access key {_shortened(found.access_key)})"
 
 
-def _send_small_at_once(params: dict[str, Any], **_: object) -> None:
+def _send_small_at_once(model: Any, params: dict[str, Any], **_: object) -> None:
     """Without ``Expect: 100-continue``, which botocore puts on every body that is a file: to ask before a small body
     costs a round trip more than the body."""
-    if len(params["body"]) <= SMALL:
+    if model.name == "PutObject" and len(params["body"]) <= SMALL:
         params["headers"].pop("Expect", None)
 
 
