@@ -147,13 +147,15 @@ def test_expired_credentials_open_the_store_anew_and_spend_nothing() -> None:
     other.heard(5.0)
 
     assert other.blame(CredentialsExpiredError("expired"), began=4.0, now=6.0) is Blame.DESTINATION
-    assert other.reopen
     assert other.probe_due(6.0)
+    reopen = [other.reopen]
     other.heard(7.0)
-    assert not other.reopen
+    reopen.append(other.reopen)
     other.probe_failed(CredentialsExpiredError("expired"), 8.0, random.Random(1))
     other.probe_failed(NO_ANSWER, 9.0, random.Random(1))
-    assert other.reopen
+    reopen.append(other.reopen)
+
+    assert reopen == [True, False, True]
 
 
 def test_a_missing_bucket_is_trouble_at_once() -> None:

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ from rud import (
 )
 from rud._clock import SystemClock
 from rud._retry import Destination
+from rud._scheduler import Effects
+from rud._transfer import Transfer
 from tests.support import scripted_store
 from tests.support.scripted_store import SCRIPTS, Script, ScriptedStore
 
@@ -681,6 +683,33 @@ def test_a_wrong_set_up_holds_uploads_back_and_fails_none(build: Build, source: 
     assert upload.done()
 
 
+@pytest.mark.parametrize("when", ["before", "in the midst", "after"])
+def test_an_interrupt_while_an_upload_is_scheduled(
+    build: Build, source: Path, script: Script, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Ctrl-C between the accept and its turn: it was accepted, so it is sent, once, and nothing waits for ever."""
+    uploader = build()
+    scheduler = uploader._pool._scheduler
+    submit = scheduler.submit
+
+    def broken_off(transfer: Transfer, after: Iterable[Transfer] = ()) -> Effects:
+        monkeypatch.setattr(scheduler, "submit", submit)
+        if when == "after":
+            submit(transfer, after)
+        elif when == "in the midst":
+            scheduler._live[transfer.entry.id] = transfer
+            scheduler._keys.setdefault(transfer.entry.key, []).append(transfer)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scheduler, "submit", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        uploader.upload(source, "k")
+    report = uploader.close()
+
+    assert [key for key, _ in script.journal] == ["k"]
+    assert (report.stored, report.spooled) == (1, 0)
+
+
 def test_who_takes_the_place_of_an_upload_removes_its_parts(build: Build, source: Path, script: Script) -> None:
     """A superseded upload makes no other attempt, which would have aborted what its last one has left."""
     script.puts.extend(["parts", "ok"])
@@ -864,4 +893,4 @@ def test_close_is_bounded_though_the_disk_hangs(source: Path, tmp_path: Path, bu
 
     assert took < 3.0
     assert report.stored == 1
-    assert uploader._pool._runtime.wait_until(uploader._pool._changed, lambda: uploader._pool.finished, 30.0)
+    assert uploader._pool._runtime.wait_until(uploader._pool._monitor, lambda: uploader._pool.finished, 30.0)
