@@ -157,8 +157,8 @@ def _check_endpoint(url: str) -> None:
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
-        good = False
+    except ValueError:  # a port that is no number, say
+        parts, good = urlsplit(""), False
     if not good:
         raise ConfigurationError(f"the endpoint {url!r} is no URL such as https://s3.example.com:9000")
     if parts.username is not None or parts.password is not None:
