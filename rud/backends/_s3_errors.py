@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rud.backends._answers import error_for, seconds_of
+from rud.backends._answers import error_for, is_about_the_certificate, seconds_of
 from rud.errors import (
     ConfigurationError,
     CredentialsExpiredError,
@@ -52,7 +51,7 @@ def _translation(error: Exception, operation: str, key: str) -> RudError:
 
     if isinstance(error, exceptions.ClientError):
         return _answer(error, operation, key)
-    if _is_about_the_certificate(error):
+    if is_about_the_certificate(error):
         return ConfigurationError(
             f"{error}; if the endpoint's certificate is of an authority of your own, set AWS_CA_BUNDLE to its file"
         )
@@ -93,15 +92,3 @@ def _answer(error: Any, operation: str, key: str) -> RudError:
         text=said.get("Message", "").rstrip(".") + bucket,
         retry_after=seconds_of(metadata.get("HTTPHeaders", {}).get("retry-after")),
     )
-
-
-def _is_about_the_certificate(error: BaseException) -> bool:
-    """Whether a certificate that does not verify is at the bottom of it, or a file of certificates that is not there:
-    urllib3 wraps it up to three times."""
-    seen: list[object] = [error]
-    for one in seen:
-        if isinstance(one, ssl.SSLCertVerificationError | FileNotFoundError):
-            return True
-        if isinstance(one, BaseException) and len(seen) < 50:
-            seen += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
-    return False

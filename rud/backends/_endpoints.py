@@ -1,0 +1,20 @@
+"""Addresses of services, as they are given by people."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from rud.errors import ConfigurationError
+
+
+def check_endpoint(url: str) -> None:
+    """``ConfigurationError`` unless ``url`` is one of http or https, without a user or a password."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:
+        good = False
+    if not good:
+        raise ConfigurationError(f"the endpoint {url!r} is no URL such as https://storage.example.com:9000")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("the endpoint has a user or a password in it; give credentials in backend_kwargs")
