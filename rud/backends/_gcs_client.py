@@ -74,9 +74,13 @@ def new_client(endpoint: str | None) -> Any:
     from google.cloud.storage import Client
 
     options = {"api_endpoint": endpoint} if endpoint is not None else None
-    nobody: Any = AnonymousCredentials() if asks_nobody(endpoint) else None  # type: ignore[no-untyped-call]  # it has no types
+    make_nobody: Any = AnonymousCredentials  # it has no types
+    nobody = make_nobody() if asks_nobody(endpoint) else None
     try:
         # The project is for what concerns buckets; None keeps the SDK from looking for one.
-        return Client(project=None, credentials=nobody, client_options=options)
+        client: Any = Client(project=None, credentials=nobody, client_options=options)
     except GoogleAuthError as error:
         raise ConfigurationError(f"{NO_CREDENTIALS} ({error})") from error
+    # Else a thread of the SDK asks for the bucket, by our connection and whether we may or not, for the sake of traces.
+    client._bucket_metadata_cache = None  # noqa: SLF001  # there is no other way for one client
+    return client

@@ -36,10 +36,13 @@ class JsonStore(Backend):
         self._name = bucket
         self._prefix = prefix
         self._endpoint = endpoint
+        self._made: list[Any] = []
 
     @cached_property
     def _client(self) -> Any:
-        return new_client(self._endpoint)
+        client = new_client(self._endpoint)
+        self._made.append(client)
+        return client
 
     @cached_property
     def _bucket(self) -> Any:
@@ -215,9 +218,8 @@ class JsonStore(Backend):
         return f"gs://{self._name}/{self._prefix}{key}"
 
     def close(self) -> None:
-        client = self.__dict__.pop("_client", None)
-        if client is not None:
-            client.close()
+        while self._made:
+            self._made.pop().close()
 
     def _found(self, operation: str, key: str) -> tuple[ObjectMeta, Any]:
         blob = self._bucket.blob(self._prefix + key)

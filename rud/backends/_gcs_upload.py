@@ -76,7 +76,7 @@ class Session:
         return stored
 
     def _outcome(self, response: Any) -> Arguments | None:
-        from google.api_core.exceptions import from_http_response
+        from google.api_core import exceptions
 
         if response.status_code in (200, 201):
             stored: Arguments = response.json()
@@ -84,7 +84,8 @@ class Session:
         if response.status_code in _ENDED:
             raise self._lost(f"it has ended the upload (HTTP {response.status_code})")
         if response.status_code != 308:
-            raise from_http_response(response)  # type: ignore[no-untyped-call]  # it has no types
+            error_of: Any = exceptions.from_http_response  # it has no types
+            raise error_of(response)
         found = _RANGE.fullmatch(response.headers.get("Range", ""))
         self.reached = int(found[1]) + 1 if found else 0
         return None

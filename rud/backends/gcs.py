@@ -27,7 +27,7 @@ from rud.store import (
 LONGEST_NAME = 1024
 """Bytes in UTF-8 (Cloud Storage, "Object name requirements"; so are the other rules for names)."""
 
-_BUCKET = re.compile(r"[A-Za-z0-9._-]{3,222}")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,220}[A-Za-z0-9]")
 _RESERVED = ".well-known/acme-challenge/"
 
 
@@ -57,7 +57,7 @@ class GCSObjectStore(Backend):
     def __init__(self, bucket: str, prefix: str = "", *, endpoint_url: str | None = None) -> None:
         if not _BUCKET.fullmatch(bucket):
             raise ConfigurationError(
-                f"{bucket!r} is no name of a bucket: letters, digits, '.', '-' and '_', at least 3"
+                f"{bucket!r} is no name of a bucket: letters, digits, and between them '.', '-' and '_', at least 3"
             )
         endpoint = endpoint_url or clients.configured_endpoint()
         if endpoint is not None:
