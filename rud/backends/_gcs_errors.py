@@ -12,11 +12,15 @@ from rud.errors import (
     BucketNotFoundError,
     ConfigurationError,
     CredentialsExpiredError,
+    IntegrityError,
     ObjectStoreTransientError,
     RudError,
     StoreError,
 )
 from rud.store import Section
+
+_MISMATCH = "doesn't match calculated"
+"""In what the service says of a sum that is not that of the bytes: it has no reason of its own for it."""
 
 
 @contextmanager
@@ -75,6 +79,8 @@ def _class_of(error: Exception) -> type[StoreError]:
 def _answer(response: Any, operation: str, key: str) -> RudError:
     status = response.status_code
     said, reason = _said(response)
+    if status == 400 and _MISMATCH in said:
+        return IntegrityError.during(operation, key, f"{said} (HTTP 400)")
     if status == 401:
         return CredentialsExpiredError.during(operation, key, f"{said} (HTTP 401)")
     if status == 404 and operation in ("put", "list", "probe"):

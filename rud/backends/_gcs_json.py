@@ -19,8 +19,11 @@ ENTRY_ID = "rud-entry-id"
 """The custom metadata of an object that names the upload which wrote it."""
 
 RETRY_FOR = 8.0
-"""Seconds in which one request is tried again, after up to 1, 2 and 4 s: for one bad chunk of a long upload. The
-SDK's own default, 120 s, outlasts every limit of ours."""
+"""Seconds in which one request is tried again: for one bad chunk of a long upload. The SDK's own default, 120 s,
+outlasts every limit of ours."""
+
+PAUSES = {"initial": 0.5, "multiplier": 2.0, "maximum": 4.0}
+"""Seconds: each pause is drawn from 0 to twice its number, at most ``maximum``."""
 
 CHUNK = 8 << 20
 """Bytes of one request of a resumable upload, which are in memory; up to as many are one request in all. The SDK's own
@@ -52,7 +55,7 @@ class JsonStore(Backend):
     def _retry(self) -> Any:
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        return DEFAULT_RETRY.with_delay(initial=0.5, maximum=4.0, multiplier=2.0).with_timeout(RETRY_FOR)
+        return DEFAULT_RETRY.with_delay(**PAUSES).with_timeout(RETRY_FOR)
 
     def prepare(self) -> None:
         assert self._bucket is not None

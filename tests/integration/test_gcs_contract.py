@@ -24,7 +24,7 @@ from tests.support.s3 import content
 
 
 class TestContract(BackendContract):
-    leaves = [leaf for leaf in LEAVES if "\n" not in leaf]
+    leaves = tuple(leaf for leaf in LEAVES if "\n" not in leaf)
 
     @pytest.fixture(params=["", "some/prefix"], ids=["root", "prefix"])
     def backend(self, request: pytest.FixtureRequest, gcs_server: GCSAddress) -> Iterator[GCSObjectStore]:

@@ -162,7 +162,7 @@ class Failing(Body):
 class BackendContract:
     """One test each; the class of a backend supplies the fixture ``backend``."""
 
-    leaves = LEAVES
+    leaves: tuple[str, ...] = tuple(LEAVES)
     """Keys that the store can keep."""
 
     def test_checksum_and_entry_id_are_kept(self, backend: Backend) -> None:

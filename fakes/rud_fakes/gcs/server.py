@@ -31,6 +31,8 @@ class GCSServer(FaultyServer):
     ``token``: what every request has to bear, as a session's own address does; ``POST /token`` hands it out. ``None``:
     nobody is asked.
     ``takes``: the most bytes that are persisted of one chunk, as a service may that is in trouble; ``None``: all.
+    ``verifies=False``: sums that are declared are not looked at, and what a fault has spoilt is told with its own sum,
+    as by a service that verifies nothing.
     ``page``: the most that a listing tells at once; 1,000 as Cloud Storage documents.
     """
 
@@ -41,11 +43,12 @@ class GCSServer(FaultyServer):
         tls: ssl.SSLContext | None = None,
         token: str | None = None,
         takes: int | None = None,
+        verifies: bool = True,
         page: int = 1000,
     ) -> None:
         self._bucket = bucket
         scheme = "http" if tls is None else "https"
-        self._state = State(clock=SystemClock(), scheme=scheme, page=page, takes=takes, token=token)
+        self._state = State(clock=SystemClock(), scheme=scheme, page=page, takes=takes, token=token, verifies=verifies)
         self._state.buckets[bucket] = Bucket(self._state.now())
         super().__init__(GCSDialect(self._state), tls)
 

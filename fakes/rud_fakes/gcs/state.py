@@ -82,6 +82,8 @@ class Session:
     """As the client has said at the start."""
     data: bytearray = field(default_factory=bytearray)
     """What was persisted so far."""
+    genuine: bytearray = field(default_factory=bytearray)
+    """The same, as it was sent."""
     stored: StoredObject | None = None
     cancelled: bool = False
 
@@ -107,6 +109,7 @@ class State:
     page: int
     takes: int | None
     token: str | None
+    verifies: bool
     lock: threading.Lock = field(default_factory=threading.Lock)
     buckets: dict[str, Bucket] = field(default_factory=dict[str, Bucket])
     sessions: dict[str, Session] = field(default_factory=dict[str, Session])
@@ -136,6 +139,13 @@ class Received:
     resource: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What it says of the object to be."""
     content_type: str = ""
+    spoilt_from: bytes | None = None
+    """What ``data`` was before a fault."""
+
+    @property
+    def genuine(self) -> bytes:
+        """What was sent."""
+        return self.data if self.spoilt_from is None else self.spoilt_from
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def upload(call: Call) -> Reply:
     """All of it in one request, with or without a document."""
     name = name_of(call)
     wanted = conditions.given(call.head.parameters)
-    check_sums(call.received.data, call.head.headers, call.received.resource)
+    check_sums(call.state, call.received.genuine, call.head.headers, call.received.resource)
     with call.state.lock:
         bucket = call.bucket()
         conditions.check(wanted, bucket.objects.get(name))
@@ -108,9 +108,12 @@ def _take(call: Call, session: Session) -> None:
                 f"exceeds already uploaded size of {len(session.data)} byte(s).",
             )
         # What has arrived before is not taken again.
-        fresh = data[len(session.data) - begin :]
+        old = len(session.data) - begin
+        fresh = data[old:]
         whole = total is not None and begin + len(data) == total
-        session.data += fresh[: _kept(len(fresh), call.state.takes, whole=whole)]
+        kept = _kept(len(fresh), call.state.takes, whole=whole)
+        session.data += fresh[:kept]
+        session.genuine += call.received.genuine[old:][:kept]
     if total is not None and len(session.data) == total:
         _finish(call, session)
 
@@ -149,13 +152,15 @@ def _place(call: Call, session: Session) -> tuple[int | None, int | None]:
 def _finish(call: Call, session: Session) -> None:
     """Under the lock. A session whose bytes are not those declared, or whose condition does not hold, is over."""
     try:
-        check_sums(session.data, call.head.headers, session.resource)
+        check_sums(call.state, session.genuine, call.head.headers, session.resource)
         conditions.check(session.conditions, call.bucket().objects.get(session.key))
     except GCSError:
         del call.state.sessions[call.parameter("upload_id")]
         raise
-    session.stored = _store(call, session.key, Received(bytes(session.data), session.resource, session.content_type))
+    whole = Received(bytes(session.data), session.resource, session.content_type, bytes(session.genuine))
+    session.stored = _store(call, session.key, whole)
     session.data.clear()
+    session.genuine.clear()
 
 
 def cancel(call: Call) -> Reply:
