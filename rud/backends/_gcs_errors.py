@@ -48,7 +48,7 @@ def sending(key: str, section: Section) -> Iterator[None]:
 
 def _translation(error: Exception, operation: str, key: str) -> RudError:
     from google.api_core.exceptions import RetryError
-    from google.auth.exceptions import DefaultCredentialsError
+    from google.auth.exceptions import DefaultCredentialsError, InvalidOperation
 
     if isinstance(error, RetryError) and isinstance(error.cause, Exception):
         return error.cause if isinstance(error.cause, RudError) else _translation(error.cause, operation, key)
@@ -57,6 +57,11 @@ def _translation(error: Exception, operation: str, key: str) -> RudError:
     if is_about_the_certificate(error):
         return ConfigurationError(
             f"{error}; if the endpoint's certificate is of an authority of your own, set REQUESTS_CA_BUNDLE to its file"
+        )
+    if isinstance(error, InvalidOperation):
+        return ConfigurationError(
+            f"{operation} of {key!r} failed: the service asks for credentials (HTTP 401), and to an http:// endpoint none "
+            "are sent; give its https:// address"
         )
     if isinstance(error, DefaultCredentialsError):
         return ConfigurationError(NO_CREDENTIALS)

@@ -157,9 +157,11 @@ class JsonStore(Backend):
         )
 
     def get(self, key: str, sink: Sink, *, start: int = 0) -> ObjectMeta:
-        meta, blob = self._found("get", key)
+        meta, generation = self._found("get", key)
         if start >= meta.size:
             return meta
+        # Not the one that was looked at: of that the SDK would ask for the old generation, which is not there any more.
+        blob = self._bucket.blob(self._prefix + key)
         writer = _Writer(sink)
         try:
             with translated("get", key), writer:
@@ -168,7 +170,7 @@ class JsonStore(Backend):
                     start=start or None,
                     raw_download=True,
                     checksum=None,
-                    if_generation_match=blob.generation,
+                    if_generation_match=generation,
                     timeout=TIMEOUT,
                     retry=None,
                 )
@@ -224,7 +226,8 @@ class JsonStore(Backend):
         while self._made:
             self._made.pop().close()
 
-    def _found(self, operation: str, key: str) -> tuple[ObjectMeta, Any]:
+    def _found(self, operation: str, key: str) -> tuple[ObjectMeta, int]:
+        """What is known of the object, and its generation."""
         blob = self._bucket.blob(self._prefix + key)
         try:
             with translated(operation, key):
@@ -232,7 +235,7 @@ class JsonStore(Backend):
         except ObjectNotFoundError:
             self._raise_if_the_bucket_is_missing(operation, key)
             raise
-        return _meta_of(key, blob), blob
+        return _meta_of(key, blob), blob.generation
 
     def _raise_if_the_bucket_is_missing(self, operation: str, key: str) -> None:
         """Both are a 404 whose reason is ``notFound``; a listing can miss nothing but the bucket."""

@@ -14,7 +14,7 @@ from rud.backends.gcs import GCSObjectStore
 from rud.errors import (
     AccessDeniedError,
     BucketNotFoundError,
-    CredentialsExpiredError,
+    ConfigurationError,
     IntegrityError,
     ObjectExistsError,
     ObjectNotFoundError,
@@ -50,7 +50,7 @@ def store(server: GCSServer) -> GCSObjectStore:
 
 ANSWERS: list[tuple[int, type[RudError]]] = [
     (400, StoreError),
-    (401, CredentialsExpiredError),
+    (401, ConfigurationError),  # without credentials none can have expired
     (403, AccessDeniedError),
     (405, UnsupportedOperationError),
     (408, ObjectStoreTransientError),
