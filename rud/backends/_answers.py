@@ -18,6 +18,7 @@ from rud.errors import (
     ObjectExistsError,
     ObjectNotFoundError,
     ObjectStoreTransientError,
+    RudError,
     StoreError,
     ThrottledError,
     UnsupportedOperationError,
@@ -124,11 +125,17 @@ def seconds_of(retry_after: str | None) -> float | None:
     return seconds if 0 <= seconds < float("inf") else None
 
 
-def is_about_the_certificate(error: BaseException) -> bool:
+def is_about_the_certificate(error: BaseException, handled: BaseException | None) -> bool:
     """Whether a certificate that does not verify is at the bottom of it, or a file of certificates that is not there:
-    urllib3 wraps it up to three times."""
+    urllib3 wraps it up to three times.
+
+    ``handled``: what the caller was handling when the operation began. It is a context of ``error``, and no reason; nor
+    is an error of ours, such as one that says that an object is not there.
+    """
     seen: list[object] = [error]
     for one in seen:
+        if one is handled or isinstance(one, RudError):
+            continue
         if isinstance(one, ssl.SSLCertVerificationError | FileNotFoundError):
             return True
         if isinstance(one, BaseException) and len(seen) < 50:

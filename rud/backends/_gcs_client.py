@@ -41,12 +41,13 @@ def asks_nobody(endpoint: str | None) -> bool:
 
 def check_credentials(endpoint: str | None) -> None:
     """``ConfigurationError`` for what can be told without a request and without an SDK: a file that is not there, or
-    no file at all where a machine of Google's is not to be asked."""
+    none of credentials where a machine of Google's is not to be asked."""
     if asks_nobody(endpoint):
         return
+    for variable in ("GOOGLE_APPLICATION_CREDENTIALS", "REQUESTS_CA_BUNDLE"):
+        if (path := os.environ.get(variable)) and not os.path.exists(path):
+            raise ConfigurationError(f"{variable} names {path!r}, which is not there")
     named = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")
-    if named and not os.path.exists(named):
-        raise ConfigurationError(f"GOOGLE_APPLICATION_CREDENTIALS names {named!r}, which is not there")
     if not (named or os.path.exists(_gcloud_file())) and os.environ.get("NO_GCE_CHECK", "").lower() == "true":
         raise ConfigurationError(NO_CREDENTIALS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,12 +27,13 @@ _MISMATCH = "doesn't match calculated"
 @contextmanager
 def translated(operation: str, key: str) -> Iterator[None]:
     """What the SDK raises within, as one of ours."""
+    handled = sys.exception()
     try:
         yield
     except RudError:
         raise
     except Exception as error:
-        raise _translation(error, operation, key) from error
+        raise _translation(error, handled, operation, key) from error
 
 
 @contextmanager
@@ -46,22 +48,22 @@ def sending(key: str, section: Section) -> Iterator[None]:
         raise
 
 
-def _translation(error: Exception, operation: str, key: str) -> RudError:
+def _translation(error: Exception, handled: BaseException | None, operation: str, key: str) -> RudError:
     from google.api_core.exceptions import RetryError
     from google.auth.exceptions import DefaultCredentialsError, InvalidOperation
 
     if isinstance(error, RetryError) and isinstance(error.cause, Exception):
-        return error.cause if isinstance(error.cause, RudError) else _translation(error.cause, operation, key)
+        return error.cause if isinstance(error.cause, RudError) else _translation(error.cause, handled, operation, key)
     if (response := getattr(error, "response", None)) is not None:
         return _answer(response, operation, key)
-    if is_about_the_certificate(error):
+    if is_about_the_certificate(error, handled):
         return ConfigurationError(
             f"{error}; if the endpoint's certificate is of an authority of your own, set REQUESTS_CA_BUNDLE to its file"
         )
     if isinstance(error, InvalidOperation):
         return ConfigurationError(
-            f"{operation} of {key!r} failed: the service asks for credentials (HTTP 401), and to an http:// endpoint none "
-            "are sent; give its https:// address"
+            f"{operation} of {key!r} failed: the service asks for credentials (HTTP 401), and none are sent "
+            "to an http:// endpoint; give its https:// address"
         )
     if isinstance(error, DefaultCredentialsError):
         return ConfigurationError(NO_CREDENTIALS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,12 +29,13 @@ _REFRESHED_IN_VAIN = "refreshed credentials are still expired"
 @contextmanager
 def translated(operation: str, key: str) -> Iterator[None]:
     """What botocore raises within, as one of ours."""
+    handled = sys.exception()
     try:
         yield
     except RudError:
         raise
     except Exception as error:
-        raise _translation(error, operation, key) from error
+        raise _translation(error, handled, operation, key) from error
 
 
 def code_of(error: BaseException | None) -> str:
@@ -46,12 +48,12 @@ def code_of(error: BaseException | None) -> str:
     return "" if code.isdigit() else code
 
 
-def _translation(error: Exception, operation: str, key: str) -> RudError:
+def _translation(error: Exception, handled: BaseException | None, operation: str, key: str) -> RudError:
     from botocore import exceptions
 
     if isinstance(error, exceptions.ClientError):
         return _answer(error, operation, key)
-    if is_about_the_certificate(error):
+    if is_about_the_certificate(error, handled):
         return ConfigurationError(
             f"{error}; if the endpoint's certificate is of an authority of your own, set AWS_CA_BUNDLE to its file"
         )

@@ -229,8 +229,8 @@ def test_a_create_by_hand(server: GCSServer, store: GCSObjectStore) -> None:
 
 def test_an_outage_in_the_middle(server: GCSServer, tmp_path: Path) -> None:
     """An upload that is broken off by an outage is stored whole when the service is back."""
-    server.add(Fault("UploadChunk", "status", skip=1, times=2))
-    server.add(Fault("*", "reset_before", skip=3, times=3))
+    server.add(Fault("UploadChunk", "status", skip=1))
+    server.add(Fault("*", "reset_before", skip=3))
     (tmp_path / "file").write_bytes(content(2 * CHUNK))
     with uploader_to(server, tmp_path) as uploader:
         uploader.upload(tmp_path / "file", "k").result(60)

@@ -33,6 +33,7 @@ HMAC = {"GCS_KEY": "GOOG1EXAMPLE", "GCS_SECRET": "a-long-secret"}
         ({}, {"STORAGE_EMULATOR_HOST": "ftp://host"}, "no URL"),
         ({}, {}, "no Google Cloud credentials were found"),
         ({}, {"GOOGLE_APPLICATION_CREDENTIALS": "/nowhere/key.json"}, "'/nowhere/key.json', which is not there"),
+        ({}, {"REQUESTS_CA_BUNDLE": "/nowhere/authority.pem"}, "REQUESTS_CA_BUNDLE names"),
         ({}, {"GCS_KEY": "GOOG1EXAMPLE"}, "GCS_SECRET is not"),
         ({}, {"GCS_SECRET": "a-long-secret"}, "GCS_KEY is not"),
     ],
