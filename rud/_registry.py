@@ -59,6 +59,7 @@ def _file_uri(path: str) -> str:
 
 _BUILT_IN = {
     "file": _Scheme("rud.backends.local:LocalObjectStore", split=_split_folder),
+    "gs": _Scheme("rud.backends.gcs:GCSObjectStore", extra="gcs", library="google-cloud-storage"),
     "s3": _Scheme("rud.backends.s3:S3ObjectStore", extra="s3", library="boto3"),
 }
 

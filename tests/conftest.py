@@ -15,7 +15,10 @@ from rud._ranks import VARIABLES as RANK_VARIABLES
 # Not rud_fakes.servers, which hands on to it: that one is imported above, too early for pytest to rewrite its asserts.
 pytest_plugins = ["rud_conformance.servers"]
 
-FOREIGN = ("AWS_", "S3_", "GCS_", "GOOGLE_", "RUD_", "SLURM_", "OMPI_", "PMI_", "JSM_NAMESPACE_")
+FOREIGN = (
+    "AWS_", "S3_", "GCS_", "GOOGLE_", "STORAGE_EMULATOR_", "CLOUDSDK_",
+    "RUD_", "SLURM_", "OMPI_", "PMI_", "JSM_NAMESPACE_",
+)  # fmt: skip
 PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 
 settings.register_profile(
@@ -34,8 +37,10 @@ def _clear_environment() -> None:
         if name.startswith(FOREIGN) or name in RANK_VARIABLES or name.lower() in PROXIES or name == "PYTEST_ADDOPTS":
             del os.environ[name]
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"
-    # Or botocore, without credentials, asks a machine of the cloud for some.
+    # Or botocore and google-auth, without credentials, ask a machine of the cloud for some.
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+    os.environ["NO_GCE_CHECK"] = "true"
+    os.environ["CLOUDSDK_CONFIG"] = os.devnull
 
 
 _clear_environment()

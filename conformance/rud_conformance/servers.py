@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import pytest
-from rud_fakes.servers import MissingServerError, Moto, Server, Versitygw, moto, versitygw
+from rud_fakes.servers import FakeGcs, MissingServerError, Moto, Versitygw, fake_gcs, moto, versitygw
 
-T = TypeVar("T", bound=Server)
+T = TypeVar("T", Moto, Versitygw, FakeGcs)
 
 _prefixes = itertools.count(1)
 
@@ -29,6 +29,12 @@ def rud_moto() -> Iterator[Moto]:
 def rud_versitygw() -> Iterator[Versitygw]:
     """versitygw, with the bucket ``bucket``."""
     yield from _running(versitygw)
+
+
+@pytest.fixture(scope="session")
+def rud_fake_gcs() -> Iterator[FakeGcs]:
+    """fake-gcs-server, with the bucket ``bucket``."""
+    yield from _running(fake_gcs)
 
 
 @pytest.fixture

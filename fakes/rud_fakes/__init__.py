@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from rud_fakes.clock import FakeClock as FakeClock
     from rud_fakes.faulty import Fault as Fault
     from rud_fakes.faulty import FaultyBackend as FaultyBackend
+    from rud_fakes.gcs.server import GCSServer as GCSServer
     from rud_fakes.memory import MemoryBackend as MemoryBackend
     from rud_fakes.s3.server import S3Server as S3Server
 
@@ -15,11 +16,12 @@ _HOMES = {
     "FakeClock": "rud_fakes.clock",
     "Fault": "rud_fakes.faulty",
     "FaultyBackend": "rud_fakes.faulty",
+    "GCSServer": "rud_fakes.gcs.server",
     "MemoryBackend": "rud_fakes.memory",
     "S3Server": "rud_fakes.s3.server",
 }
 
-__all__ = ["FakeClock", "Fault", "FaultyBackend", "MemoryBackend", "S3Server"]
+__all__ = ["FakeClock", "Fault", "FaultyBackend", "GCSServer", "MemoryBackend", "S3Server"]
 
 
 def __getattr__(name: str) -> object:

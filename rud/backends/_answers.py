@@ -6,6 +6,7 @@ key never do.
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from rud.errors import (
@@ -17,6 +18,7 @@ from rud.errors import (
     ObjectExistsError,
     ObjectNotFoundError,
     ObjectStoreTransientError,
+    RudError,
     StoreError,
     ThrottledError,
     UnsupportedOperationError,
@@ -121,3 +123,21 @@ def seconds_of(retry_after: str | None) -> float | None:
     except ValueError:
         return None
     return seconds if 0 <= seconds < float("inf") else None
+
+
+def is_about_the_certificate(error: BaseException, handled: BaseException | None) -> bool:
+    """Whether a certificate that does not verify is at the bottom of it, or a file of certificates that is not there:
+    urllib3 wraps it up to three times.
+
+    ``handled``: what the caller was handling when the operation began. It is a context of ``error``, and no reason; nor
+    is an error of ours, such as one that says that an object is not there.
+    """
+    seen: list[object] = [error]
+    for one in seen:
+        if one is handled or isinstance(one, RudError):
+            continue
+        if isinstance(one, ssl.SSLCertVerificationError | FileNotFoundError):
+            return True
+        if isinstance(one, BaseException) and len(seen) < 50:
+            seen += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
+    return False

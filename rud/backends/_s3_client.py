@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rud.backends._endpoints import check_endpoint
 from rud.backends._s3_errors import NO_CREDENTIALS
 from rud.errors import ConfigurationError
 
@@ -49,7 +50,7 @@ class Access:
         if self.aws_session_token is not None and self.aws_access_key_id is None:
             raise ConfigurationError("aws_session_token is given, but not the aws_access_key_id that it belongs to")
         if self.endpoint_url is not None:
-            _check_endpoint(self.endpoint_url)
+            check_endpoint(self.endpoint_url)
         given = self.aws_access_key_id or os.environ.get("AWS_ACCESS_KEY_ID")
         if self.client_config or not given:
             config = self._config(1, READ_TIMEOUT)
@@ -149,20 +150,6 @@ def configured_endpoint() -> str | None:
     nobody = {"aws_access_key_id": "nobody", "aws_secret_access_key": "nobody"}
     endpoint: str = _session().create_client("s3", region_name="us-east-1", **nobody).meta.endpoint_url
     return None if endpoint.endswith((".amazonaws.com", ".amazonaws.com.cn")) else endpoint
-
-
-def _check_endpoint(url: str) -> None:
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:  # a port that is no number, say
-        parts, good = urlsplit(""), False
-    if not good:
-        raise ConfigurationError(f"the endpoint {url!r} is no URL such as https://s3.example.com:9000")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("the endpoint has a user or a password in it; give credentials in backend_kwargs")
 
 
 def _profile_may_set_an_endpoint() -> bool:

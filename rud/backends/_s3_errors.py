@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rud.backends._answers import error_for, seconds_of
+from rud.backends._answers import error_for, is_about_the_certificate, seconds_of
 from rud.errors import (
     ConfigurationError,
     CredentialsExpiredError,
@@ -29,12 +29,13 @@ _REFRESHED_IN_VAIN = "refreshed credentials are still expired"
 @contextmanager
 def translated(operation: str, key: str) -> Iterator[None]:
     """What botocore raises within, as one of ours."""
+    handled = sys.exception()
     try:
         yield
     except RudError:
         raise
     except Exception as error:
-        raise _translation(error, operation, key) from error
+        raise _translation(error, handled, operation, key) from error
 
 
 def code_of(error: BaseException | None) -> str:
@@ -47,12 +48,12 @@ def code_of(error: BaseException | None) -> str:
     return "" if code.isdigit() else code
 
 
-def _translation(error: Exception, operation: str, key: str) -> RudError:
+def _translation(error: Exception, handled: BaseException | None, operation: str, key: str) -> RudError:
     from botocore import exceptions
 
     if isinstance(error, exceptions.ClientError):
         return _answer(error, operation, key)
-    if _is_about_the_certificate(error):
+    if is_about_the_certificate(error, handled):
         return ConfigurationError(
             f"{error}; if the endpoint's certificate is of an authority of your own, set AWS_CA_BUNDLE to its file"
         )
@@ -93,15 +94,3 @@ def _answer(error: Any, operation: str, key: str) -> RudError:
         text=said.get("Message", "").rstrip(".") + bucket,
         retry_after=seconds_of(metadata.get("HTTPHeaders", {}).get("retry-after")),
     )
-
-
-def _is_about_the_certificate(error: BaseException) -> bool:
-    """Whether a certificate that does not verify is at the bottom of it, or a file of certificates that is not there:
-    urllib3 wraps it up to three times."""
-    seen: list[object] = [error]
-    for one in seen:
-        if isinstance(one, ssl.SSLCertVerificationError | FileNotFoundError):
-            return True
-        if isinstance(one, BaseException) and len(seen) < 50:
-            seen += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
-    return False

@@ -9,12 +9,9 @@ from typing import Any
 from rud.backends._parts import part_size_for, send_parts
 from rud.backends._s3_errors import code_of, translated
 from rud.backends._s3_requests import Requests
-from rud.backends._s3_values import header_of, only_if, result_of, sending
+from rud.backends._s3_values import only_if, result_of, sending
 from rud.errors import AccessDeniedError, ObjectNotFoundError, StoreError, UnsupportedOperationError
 from rud.store import Arguments, PutMode, PutResult, Section, Source
-
-MARK = ("CRC32C", "FULL_OBJECT")
-"""Checksum algorithm and type: what distinguishes ours in a list of unfinished ones. boto3's own are of CRC32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +25,8 @@ class Multipart:
 
     @classmethod
     def begin(cls, requests: Requests, key: str, name: str, about: Arguments, *, operation: str = "put") -> Multipart:
-        algorithm, kind = MARK
         with translated(operation, key):
-            answer = requests.call(
-                "create_multipart_upload", Key=name, ChecksumAlgorithm=algorithm, ChecksumType=kind, **about
-            )
+            answer = requests.call("create_multipart_upload", Key=name, **requests.sums.mark, **about)
         return cls(requests, key, name, answer["UploadId"])
 
     def send(self, source: Source, chunk: int, concurrency: int) -> list[Arguments]:
@@ -40,7 +34,7 @@ class Multipart:
         return send_parts(source, part_size_for(len(source), chunk), concurrency, self._send_part)
 
     def _send_part(self, number: int, section: Section) -> Arguments:
-        crc = header_of(section.crc32c)
+        crc = self.requests.sums.of(section.crc32c)
         with sending(self.key, section):
             answer = self.requests.call(
                 "upload_part",
@@ -48,9 +42,9 @@ class Multipart:
                 UploadId=self.upload_id,
                 PartNumber=number,
                 Body=section,
-                ChecksumCRC32C=crc,
+                **crc,
             )
-        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32C": crc}
+        return {"PartNumber": number, "ETag": answer["ETag"], **crc}
 
     def complete(self, parts: list[Arguments], crc: int, mode: PutMode) -> PutResult:
         """Make the object visible; ``crc`` is of the whole."""
@@ -61,8 +55,7 @@ class Multipart:
                 Key=self.name,
                 UploadId=self.upload_id,
                 MultipartUpload={"Parts": parts},
-                ChecksumCRC32C=header_of(crc),
-                ChecksumType=MARK[1],
+                **self.requests.sums.of_whole(crc),
                 **only_if(mode),
             )
         return result_of(answer, self.key, crc)
@@ -85,14 +78,18 @@ class Multipart:
 
 
 def unfinished(requests: Requests, key: str, name: str) -> list[Multipart]:
-    """Those of the object ``name`` that have our mark; none where we may not list them, or the service cannot."""
+    """Those of the object ``name`` that have our mark; none where we give none a mark, may not list them, or
+    the service cannot."""
+    mark = requests.sums.mark
+    if not mark:
+        return []
     try:
         with translated("abort", key):
             found: list[Any] = [
                 one
                 for page in requests.pages("list_multipart_uploads", Prefix=name)
                 for one in page.get("Uploads", ())
-                if one["Key"] == name and (one.get("ChecksumAlgorithm"), one.get("ChecksumType")) == MARK
+                if one["Key"] == name and mark.items() <= one.items()
             ]
     except (AccessDeniedError, UnsupportedOperationError):
         return []

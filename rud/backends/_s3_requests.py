@@ -7,13 +7,16 @@ from functools import cached_property
 from typing import Any
 
 from rud.backends._s3_client import COMPLETION_TIMEOUT, Access
+from rud.backends._s3_sums import Sums
 from rud.store import Arguments
 
 
 class Requests:
-    """Every request names the bucket, and has those of ``extra_args`` that its operation knows."""
+    """Every request names the bucket, and has those of ``extra_args`` that its operation knows. ``sums``: what whoever
+    makes one says of sums."""
 
-    def __init__(self, access: Access, bucket: str, extra_args: Arguments, connections: int) -> None:
+    def __init__(self, access: Access, bucket: str, extra_args: Arguments, connections: int, sums: Sums) -> None:
+        self.sums = sums
         self._access = access
         self._bucket = bucket
         self._extra_args = extra_args

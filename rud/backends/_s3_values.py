@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from rud.backends import _sums
 from rud.backends._s3_errors import translated
 from rud.errors import IntegrityError, RudError
 from rud.store import Arguments, ObjectMeta, PutMode, PutResult, Section
@@ -27,25 +27,12 @@ def sending(key: str, section: Section) -> Iterator[None]:
         raise
 
 
-def same_as_declared(key: str, crc: int | None, declared: int | None) -> int:
-    """``crc``, of all that was read; ``IntegrityError`` unless it is what was declared."""
-    if crc is None or declared not in (None, crc):
-        found = "no sum" if crc is None else f"CRC32C {crc:08x}"
-        raise IntegrityError.during("put", key, f"the bytes have {found}, not {declared or 0:08x}")
-    return crc
-
-
-def header_of(crc: int) -> str:
-    """A CRC32C as S3 writes it: its four bytes, big-endian, in base64."""
-    return base64.b64encode(crc.to_bytes(4, "big")).decode("ascii")
-
-
 def crc_in(answer: Mapping[str, Any]) -> int | None:
     """The CRC32C of a whole object in an answer; ``None`` without one, or when it is of the parts' sums."""
     value = answer.get("ChecksumCRC32C")
     if value is None or "-" in value or answer.get("ChecksumType") == "COMPOSITE":
         return None
-    return int.from_bytes(base64.b64decode(value), "big")
+    return _sums.read(value)
 
 
 def only_if(mode: PutMode) -> Arguments:

@@ -12,7 +12,9 @@ from rud.backends._s3_client import Access, configured_endpoint
 from rud.backends._s3_errors import code_of, translated
 from rud.backends._s3_multipart import Multipart, unfinished
 from rud.backends._s3_requests import Requests
-from rud.backends._s3_values import ENTRY_ID, bare, header_of, meta_of, only_if, result_of, same_as_declared, sending
+from rud.backends._s3_sums import Sums
+from rud.backends._s3_values import ENTRY_ID, bare, meta_of, only_if, result_of, sending
+from rud.backends._sums import same_as_declared
 from rud.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -66,6 +68,8 @@ class S3ObjectStore(Backend):
     """
 
     public_arguments: ClassVar[frozenset[str]] = frozenset({"region_name", "endpoint_url"})
+    sums: ClassVar[Sums] = Sums()
+    """Not for callers: what a service that speaks almost the same protocol is told of sums."""
 
     def __init__(
         self,
@@ -99,7 +103,7 @@ class S3ObjectStore(Backend):
         self._access.check()
         self._transfer = arguments_of.transfer_from(transfer_config)
         extra = arguments_of.extra_args_from(extra_args)
-        self._requests = Requests(self._access, bucket, extra, self._transfer.concurrency)
+        self._requests = Requests(self._access, bucket, extra, self._transfer.concurrency, self.sums)
         self._closed = False
 
     @classmethod
@@ -158,7 +162,7 @@ class S3ObjectStore(Backend):
         crc = section.crc32c
         with sending(key, section):
             answer = self._requests.call(
-                "put_object", Key=name, Body=section, ChecksumCRC32C=header_of(crc), **about, **only_if(mode)
+                "put_object", Key=name, Body=section, **self._requests.sums.of(crc), **about, **only_if(mode)
             )
         return result_of(answer, key, crc)
 
@@ -221,7 +225,7 @@ class S3ObjectStore(Backend):
         name = self._name("head", key)
         try:
             with translated("head", key):
-                answer = self._requests.call("head_object", Key=name, ChecksumMode="ENABLED")
+                answer = self._requests.call("head_object", Key=name, **self._requests.sums.asked)
         except ObjectStoreTransientError:
             raise
         except StoreError:

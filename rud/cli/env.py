@@ -19,7 +19,7 @@ from rud.errors import ConfigurationError
 if TYPE_CHECKING:
     from rud.cli import Subparsers
 
-_OF_STORES = ("AWS_", "S3_")
+_OF_STORES = ("AWS_", "S3_", "GCS_", "GOOGLE_", "STORAGE_EMULATOR_")
 _OF_NETWORK = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 """Variables that stores obey: those that are set are named, and none is shown."""
 
@@ -117,4 +117,10 @@ def _stores() -> dict[str, object]:
 
     others = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
     seen = sorted(name for name in os.environ if name.startswith(_OF_STORES) or name.lower() in _OF_NETWORK)
-    return {"file": "built in", "s3": "built in, needs boto3", **others, "variables set": ", ".join(seen) or "none"}
+    return {
+        "file": "built in",
+        "gs": "built in, needs google-cloud-storage",
+        "s3": "built in, needs boto3",
+        **others,
+        "variables set": ", ".join(seen) or "none",
+    }

@@ -80,14 +80,30 @@ class Model(RuleBasedStateMachine):
     def make(self) -> Backend:
         raise NotImplementedError
 
+    def keeps(self, key: str) -> bool:
+        """Whether the store can keep ``key``; one that it cannot keep it refuses."""
+        return True
+
+    def _refused(self, key: str) -> bool:
+        if self.keeps(key):
+            return False
+        for operation in (lambda: put(self.backend, key, b""), lambda: self.backend.head(key)):
+            with pytest.raises(InvalidKeyError):
+                operation()
+        return True
+
     @rule(key=keys, data=payloads, durable=st.booleans())
     def overwrite(self, key: str, data: bytes, durable: bool) -> None:  # noqa: FBT001 - Hypothesis passes it
+        if self._refused(key):
+            return
         result = put(self.backend, key, data, durable=durable)
         self.model[key] = data
         assert result.etag == self.backend.head(key).etag
 
     @rule(key=keys, data=payloads)
     def create(self, key: str, data: bytes) -> None:
+        if self._refused(key):
+            return
         if key in self.model:
             with pytest.raises(ObjectExistsError):
                 put(self.backend, key, data, mode=PutMode.CREATE)
@@ -97,11 +113,15 @@ class Model(RuleBasedStateMachine):
 
     @rule(key=keys)
     def delete(self, key: str) -> None:
+        if self._refused(key):
+            return
         self.backend.delete(key)
         self.model.pop(key, None)
 
     @rule(key=keys, start=st.integers(0, 60))
     def read(self, key: str, start: int) -> None:
+        if self._refused(key):
+            return
         if key not in self.model:
             with pytest.raises(ObjectNotFoundError):
                 get(self.backend, key)
@@ -141,6 +161,9 @@ class Failing(Body):
 
 class BackendContract:
     """One test each; the class of a backend supplies the fixture ``backend``."""
+
+    leaves: tuple[str, ...] = tuple(LEAVES)
+    """Keys that the store can keep."""
 
     def test_checksum_and_entry_id_are_kept(self, backend: Backend) -> None:
         """What a put said of the object is what head says, and another put replaces all of it."""
@@ -217,7 +240,7 @@ class BackendContract:
 
     def test_uri_is_injective(self, backend: Backend) -> None:
         """No two keys share an address, whatever they have in common."""
-        assert len(LEAVES) == len({backend.uri(leaf) for leaf in LEAVES})
+        assert len(self.leaves) == len({backend.uri(leaf) for leaf in self.leaves})
 
     def test_probe_leaves_nothing(self, backend: Backend) -> None:
         """A probe passes on an empty store and shows no object."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
+from typing import Any
+
 import pytest
+import requests
+from botocore import exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rud.backends import _gcs_errors, _s3_errors
 from rud.backends._answers import CODES, STATUSES, error_for, seconds_of
 from rud.errors import (
     AccessDeniedError,
@@ -76,3 +82,40 @@ def test_the_sentence_names_operation_key_answer_and_what_to_do() -> None:
 def test_retry_after_in_seconds_only(header: str | None, seconds: float | None) -> None:
     """A date, or nonsense, is no number of seconds."""
     assert seconds_of(header) == seconds
+
+
+@pytest.mark.parametrize(
+    ("translated", "error"),
+    [
+        (_s3_errors.translated, exceptions.EndpointConnectionError(endpoint_url="u")),
+        (_gcs_errors.translated, requests.ConnectionError("reset")),
+    ],
+    ids=["S3", "GCS"],
+)
+@pytest.mark.parametrize("handled", [FileNotFoundError("a file of the caller's"), ObjectNotFoundError("an object")])
+def test_what_a_caller_handles_is_no_reason(translated: Any, error: Exception, handled: Exception) -> None:
+    """A connection that breaks while somebody looks into a missing file or object may pass all the same: it is not a
+    missing file of certificates."""
+
+    def fail() -> None:
+        with translated("put", "k"):
+            raise error
+
+    def look() -> None:
+        try:
+            raise handled
+        except FileNotFoundError:
+            fail()
+
+    with pytest.raises(ObjectStoreTransientError):
+        look()
+
+
+@pytest.mark.parametrize("wrapped", [ssl.SSLCertVerificationError("self-signed"), FileNotFoundError("no such bundle")])
+def test_what_is_about_the_certificate(wrapped: Exception) -> None:
+    """It is found however deep it was wrapped: as a cause, a context, a reason or an argument."""
+    for outer in (requests.ConnectionError(wrapped), requests.ConnectionError(requests.ConnectionError(wrapped))):
+        with pytest.raises(ConfigurationError, match="REQUESTS_CA_BUNDLE"), _gcs_errors.translated("put", "k"):
+            raise outer
+    with pytest.raises(ConfigurationError, match="AWS_CA_BUNDLE"), _s3_errors.translated("put", "k"):
+        raise exceptions.SSLError(endpoint_url="u", error=wrapped) from wrapped

@@ -187,7 +187,7 @@ def test_environment_is_clean() -> None:
         for name in os.environ.keys() - set(SERVER_VARIABLES)
         # The one that is set: to keep botocore from asking a machine of the cloud for credentials.
         if name != "AWS_EC2_METADATA_DISABLED"
-        and re.match(r"AWS_|S3_|GCS_|GOOGLE_|RUD_|(LOCAL_)?RANK$|https?_proxy$", name, re.IGNORECASE)
+        and re.match(r"AWS_|S3_|GCS_|GOOGLE_|STORAGE_EMULATOR_|RUD_|(LOCAL_)?RANK$|https?_proxy$", name, re.IGNORECASE)
     ]
 
     assert foreign == []

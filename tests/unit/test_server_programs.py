@@ -11,41 +11,46 @@ import pytest
 from rud_fakes.servers import MissingServerError, _programs
 from rud_fakes.servers.__main__ import main
 
+each = pytest.mark.parametrize("server", _programs.PROGRAMS, ids=[one.name for one in _programs.PROGRAMS])
 
-def program(path: Path) -> Path:
+
+def program(path: Path, name: str = "versitygw") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text('#!/bin/sh\nprintf "#!/bin/sh" > "$GOBIN/versitygw"; chmod +x "$GOBIN/versitygw"; echo "$@" >&2\n')
+    path.write_text(f'#!/bin/sh\nprintf "#!/bin/sh" > "$GOBIN/{name}"; chmod +x "$GOBIN/{name}"; echo "$@" >&2\n')
     path.chmod(0o755)
     return path
 
 
-def test_where_versitygw_is_sought(tmp_path: Path) -> None:
+@each
+def test_where_a_server_is_sought(server: _programs.Program, tmp_path: Path) -> None:
     """The variable wins over the path, the path over the cache; without any, the text names all three and the way."""
     environ = {"PATH": str(tmp_path / "bin"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    with pytest.raises(MissingServerError, match=r"PATH.*cache.*rud_fakes\.servers install versitygw.*RUD_VERSITYGW"):
-        _programs.find_versitygw(environ)
+    said = rf"PATH.*cache.*rud_fakes\.servers install {server.name}.*{server.variable}"
+    with pytest.raises(MissingServerError, match=said):
+        server.find(environ)
 
-    cached = program(_programs.versitygw_cache(environ))
-    assert _programs.find_versitygw(environ) == str(cached)
-    on_path = program(tmp_path / "bin" / "versitygw")
-    assert _programs.find_versitygw(environ) == str(on_path)
+    cached = program(server.cache(environ))
+    assert server.find(environ) == str(cached)
+    on_path = program(tmp_path / "bin" / server.name)
+    assert server.find(environ) == str(on_path)
     named = program(tmp_path / "own")
-    assert _programs.find_versitygw({**environ, "RUD_VERSITYGW": str(named)}) == str(named)
-    with pytest.raises(MissingServerError, match="RUD_VERSITYGW names '/nowhere'"):
-        _programs.find_versitygw({**environ, "RUD_VERSITYGW": "/nowhere"})
+    assert server.find({**environ, server.variable: str(named)}) == str(named)
+    with pytest.raises(MissingServerError, match=f"{server.variable} names '/nowhere'"):
+        server.find({**environ, server.variable: "/nowhere"})
 
 
-def test_install(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@each
+def test_install(server: _programs.Program, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Go builds the pinned version into the cache, once; a build in the middle leaves nothing half."""
     environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    program(tmp_path / "bin" / "go")
+    program(tmp_path / "bin" / "go", server.name)
 
-    first = _programs.install_versitygw(environ)
-    again = _programs.install_versitygw(environ)
+    first = server.install(environ)
+    again = server.install(environ)
 
-    assert first == again == _programs.versitygw_cache(environ)
-    assert [path.name for path in first.parent.iterdir()] == ["versitygw"]
-    assert capfd.readouterr().err == f"install github.com/versity/versitygw/cmd/versitygw@v{_programs.VERSITYGW}\n"
+    assert first == again == server.cache(environ)
+    assert [path.name for path in first.parent.iterdir()] == [server.name]
+    assert capfd.readouterr().err == f"install {server.module}@v{server.version}\n"
 
 
 @pytest.mark.parametrize(("go", "said"), [(None, "no `go` on the PATH"), ("exit 7", "ended with 7")])
@@ -56,23 +61,24 @@ def test_install_that_fails(go: str | None, said: str, tmp_path: Path) -> None:
         program(tmp_path / "go").write_text(f"#!/bin/sh\n{go}\n")
 
     with pytest.raises(MissingServerError, match=said):
-        _programs.install_versitygw(environ)
+        _programs.VERSITYGW.install(environ)
 
-    assert not _programs.versitygw_cache(environ).exists()
+    assert not _programs.VERSITYGW.cache(environ).exists()
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """``list`` says of each server where it is or how to get it, ``install`` fails in one sentence without Go."""
-    monkeypatch.setenv("RUD_VERSITYGW", str(program(tmp_path / "own")))
+    for server in _programs.PROGRAMS:
+        monkeypatch.setenv(server.variable, str(program(tmp_path / "own")))
     assert main(["list"]) == 0
-    assert f"versitygw: {tmp_path / 'own'}" in capsys.readouterr().out
+    assert f"versitygw: {tmp_path / 'own'}\nfake-gcs-server: {tmp_path / 'own'}" in capsys.readouterr().out
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("RUD_VERSITYGW")
     assert main(["list"]) == 1
     assert "install versitygw" in capsys.readouterr().out
-    assert main(["install", "versitygw"]) == 1
+    assert main(["install", "fake-gcs-server", "versitygw"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
 
 

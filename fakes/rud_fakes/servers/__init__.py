@@ -1,4 +1,4 @@
-"""Real servers as children of a test: moto and versitygw, on free ports of 127.0.0.1.
+"""Real servers as children of a test: moto, versitygw and fake-gcs-server, on free ports of 127.0.0.1.
 
 ::
 
@@ -11,6 +11,9 @@ installed by a test: ``MissingServerError`` says what to run. As fixtures: ``pyt
 
 from __future__ import annotations
 
+from rud_fakes.servers._gcs import FakeGcs as FakeGcs
+from rud_fakes.servers._gcs import GCSAddress as GCSAddress
+from rud_fakes.servers._gcs import fake_gcs as fake_gcs
 from rud_fakes.servers._programs import MissingServerError as MissingServerError
 from rud_fakes.servers._s3 import Moto as Moto
 from rud_fakes.servers._s3 import S3Address as S3Address
@@ -19,10 +22,22 @@ from rud_fakes.servers._s3 import Versitygw as Versitygw
 from rud_fakes.servers._s3 import moto as moto
 from rud_fakes.servers._s3 import versitygw as versitygw
 
-VARIABLES = ("RUD_VERSITYGW", "RUD_REQUIRE_SERVERS", "RUD_S3_SERVER")
+VARIABLES = ("RUD_VERSITYGW", "RUD_FAKE_GCS_SERVER", "RUD_REQUIRE_SERVERS", "RUD_S3_SERVER")
 """Variables of the environment that are about servers, and may stay when a test run clears all others of ours."""
 
 # pytest reads this name in a module that it is given as a plugin: the fixtures live where pytest may be imported.
 pytest_plugins = ["rud_conformance.servers"]
 
-__all__ = ["VARIABLES", "MissingServerError", "Moto", "S3Address", "Server", "Versitygw", "moto", "versitygw"]
+__all__ = [
+    "VARIABLES",
+    "FakeGcs",
+    "GCSAddress",
+    "MissingServerError",
+    "Moto",
+    "S3Address",
+    "Server",
+    "Versitygw",
+    "fake_gcs",
+    "moto",
+    "versitygw",
+]

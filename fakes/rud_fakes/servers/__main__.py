@@ -1,12 +1,12 @@
-"""``python -m rud_fakes.servers list | install versitygw``."""
+"""``python -m rud_fakes.servers list | install NAME``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from rud_fakes.servers._programs import MissingServerError, check_moto, find_versitygw, install_versitygw
+from rud_fakes.servers._programs import PROGRAMS, MissingServerError, check_moto
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,11 +14,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m rud_fakes.servers", description="The servers that the tests use.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="what is found where")
-    commands.add_parser("install", help="build a server into the cache").add_argument("server", choices=["versitygw"])
-    if parser.parse_args(arguments).command == "list":
+    install = commands.add_parser("install", help="build servers into the cache")
+    install.add_argument("servers", nargs="+", choices=[program.name for program in PROGRAMS], metavar="server")
+    given = parser.parse_args(arguments)
+    if given.command == "list":
         return _list()
     try:
-        sys.stdout.write(f"versitygw: {install_versitygw()}\n")
+        for program in PROGRAMS:
+            if program.name in given.servers:
+                sys.stdout.write(f"{program.name}: {program.install()}\n")
     except MissingServerError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -26,18 +30,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _list() -> int:
-    missing = 0
-    try:
+    def moto() -> str:
         check_moto()
-        sys.stdout.write("moto: installed beside this Python\n")
-    except MissingServerError as error:
-        sys.stdout.write(f"moto: {error}\n")
-        missing = 1
-    try:
-        sys.stdout.write(f"versitygw: {find_versitygw()}\n")
-    except MissingServerError as error:
-        sys.stdout.write(f"versitygw: {error}\n")
-        missing = 1
+        return "installed beside this Python"
+
+    rows: list[tuple[str, Callable[[], str]]] = [("moto", moto)]
+    rows += [(program.name, program.find) for program in PROGRAMS]
+    missing = 0
+    for name, find in rows:
+        try:
+            sys.stdout.write(f"{name}: {find()}\n")
+        except MissingServerError as error:
+            sys.stdout.write(f"{name}: {error}\n")
+            missing = 1
     return missing
 
 

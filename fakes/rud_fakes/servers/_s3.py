@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from rud_fakes.servers._child import Child
-from rud_fakes.servers._programs import MissingServerError, check_moto, find_versitygw
+from rud_fakes.servers._programs import VERSITYGW, MissingServerError, check_moto
 
 May = Literal["read", "write"]
 """``read``: get, head and list. ``write``: put, multipart uploads and their abort; not even a head."""
@@ -174,7 +174,7 @@ class Versitygw(Server):
     def __init__(
         self, folder: str | None, *, access_key: str, secret_key: str, region: str, buckets: Sequence[str]
     ) -> None:
-        self._program = find_versitygw()
+        self._program = VERSITYGW.find()
         self._temporary = folder is None
         self._folder = "" if folder is None else os.path.abspath(folder)
         self._users: dict[str, May] = {}
