@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from rud.errors import StoreError, UnsupportedOperationError
+from rud.errors import ObjectExistsError, StoreError, UnsupportedOperationError
 from rud.store import Capabilities
 from rud_conformance.acts import Watched, coded, expect, get, got, holds, names, put, same
 from rud_conformance.place import Place
@@ -74,6 +74,7 @@ def create(place: Place) -> None:
         refuses_create(place)
         return
     put(place.backend, "k", b"x", create=True)
+    expect(ObjectExistsError, lambda: put(place.another(), "k", b"y", create=True), "a create of what is there")
     holds(place.another(), {"k": b"x"})
 
 

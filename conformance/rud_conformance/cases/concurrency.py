@@ -113,11 +113,16 @@ def closed_meanwhile(place: Place) -> None:
     source = place.folder / "source"
     source.write_bytes(coded(large(place)))
     store = place.another_store()
-    begun = threading.Event()
+    begun, moment = threading.Event(), threading.Event()
+
+    def pause(done: int, total: int) -> None:
+        if not begun.is_set():
+            begun.set()
+            moment.wait(0.05)
 
     def upload() -> None:
         try:
-            store.upload_object("k", source, callback=lambda *_: begun.set())
+            store.upload_object("k", source, callback=pause)
         finally:
             begun.set()
 

@@ -173,6 +173,11 @@ def create_against_overwrite(place: Place) -> None:
             ]
         )
         same(second, get(place.backend, key), "the bytes: a create never replaces, an overwrite always does")
+    size, other = place.limits.threshold + 5, place.another()
+    for length in (9, size):
+        during = Watched(coded(length), lambda length=length: put(other, f"d{length}", b"first", create=True), length - 1)
+        put(place.backend, f"d{length}", during)
+        same(coded(length), get(place.backend, f"d{length}"), "the bytes of an overwrite that a create has overtaken")
 
 
 @case("O11", needs=("create",))
