@@ -74,7 +74,7 @@ def same(expected: object, found: object, what: str) -> None:
         at = next((i for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), None)
         where = f"differ first at byte {at}" if at is not None else "are equal as far as the shorter goes"
         raise AssertionError(f"{what}: expected {len(expected)} bytes, found {len(found)}, which {where}")
-    raise AssertionError(f"{what}: expected {ascii(expected)}, found {ascii(found)}")
+    raise AssertionError(f"{what}: expected {expected!a}, found {found!a}")
 
 
 def expect(error: type[T] | tuple[type[T], ...], act: Callable[[], object], what: str) -> T:
@@ -86,7 +86,7 @@ def expect(error: type[T] | tuple[type[T], ...], act: Callable[[], object], what
     except classes as raised:
         return raised
     except BaseException as raised:
-        said = f"{what}: expected {wanted}, but {type(raised).__name__} was raised: {ascii(str(raised))}"
+        said = f"{what}: expected {wanted}, but {type(raised).__name__} was raised: {str(raised)!a}"
         raise AssertionError(said) from raised
     raise AssertionError(f"{what}: expected {wanted}, but nothing was raised; it returned {ascii(value)[:200]}")
 
@@ -198,5 +198,3 @@ class Trickling(Body):
 
     def _next(self, most: int) -> bytes:
         return super()._next(min(most, 1 + len(self) // 3000))
-
-

@@ -264,4 +264,3 @@ def _fault(trouble: Trouble, *, skip: int, times: int | None) -> Fault:
     if trouble.kind == "lost":
         return Fault("*", "lost_reply", skip=skip, times=times)
     return Fault("*", "flip", skip=skip, times=times)
-

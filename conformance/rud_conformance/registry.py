@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -55,7 +56,7 @@ class Case:
     given: Given | None = None
     weight: float = 1.0
 
-    @property
+    @builtins.property
     def group(self) -> str:
         return GROUPS[self.id[0]]
 

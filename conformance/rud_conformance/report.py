@@ -148,11 +148,11 @@ def registry_page() -> str:
 
 _HEAD = """# The cases of the conformance suite
 
-Made by `python -m rud_conformance.report`, from the registry that the suite itself runs. {cases} cases, {mutants} mutants.
+Made by `python -m rud_conformance.report` from the registry that the suite runs: {cases} cases, {mutants} mutants.
 
-`needs`: a capability of the backend (`rud.store.Capabilities`) or a means of the harness (`rud_conformance.harness.Harness`).
-A case that needs a capability which is declared a "no" tests that it is refused, where that can be seen. `profile`: the smallest
-that has it; `quick` has all of `smoke`, `full` all of `quick`.
+`needs`: a capability of the backend (`rud.store.Capabilities`) or a means of the harness
+(`rud_conformance.harness.Harness`). A case that needs a capability which is declared a "no" tests that it is refused,
+where that can be seen. `profile`: the smallest that has it; `quick` has all of `smoke`, `full` all of `quick`.
 """
 
 if __name__ == "__main__":

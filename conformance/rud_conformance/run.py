@@ -230,7 +230,7 @@ def _lacking(case: Case, place: Place) -> tuple[Verdict, str] | None:
 def _told(error: BaseException) -> str:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "rud_conformance/cases" in frame.filename]
     at = f" (line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
-    return f"{type(error).__name__} was raised{at}: {ascii(str(error))}"
+    return f"{type(error).__name__} was raised{at}: {str(error)!a}"
 
 
 def _name_of(harness: object) -> str:

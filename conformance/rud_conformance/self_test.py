@@ -30,10 +30,10 @@ def kills(profile: Profile = "quick", *, seed: int | None = None, chosen: Iterab
     for one in mutants() if chosen is None else chosen:
         run = Run(one.harness, profile, seed=seed)
         try:
-            for id in one.killers:  # noqa: A001 - as in the registry
-                result = run.result(case_of(id))
+            for killer in one.killers:
+                result = run.result(case_of(killer))
                 killed = result.verdict is Verdict.FAIL
-                found.append(Kill(one, case_of(id), killed, result.verdict.value, result.reason))
+                found.append(Kill(one, case_of(killer), killed, result.verdict.value, result.reason))
         finally:
             run.harness.close()
     return found
@@ -41,7 +41,7 @@ def kills(profile: Profile = "quick", *, seed: int | None = None, chosen: Iterab
 
 def unproven() -> list[str]:
     """The ids of cases that no mutant names: decoration, until somebody writes one."""
-    named = {id for one in mutants() for id in one.killers}
+    named = {killer for one in mutants() for killer in one.killers}
     return [one.id for one in cases() if one.id not in named]
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote, unquote
 
 from hypothesis import strategies as st
 
 from rud_conformance.harness import Limits
 
-HOSTILE = ["a", "A", "a b", "a+b", "a%20b", "a%2Bb", "%41", "%", "é", "e\u0301", "ﬁ", "\U0001f600", " a", "a ", "a.", ".a",
-           "~", "*?[", "\\", "C:\\x", "-rf", "\n", "\r", "\x7f", "\u200b", "500", "err503", "CON", "$(x)", "'\"", "<>&",
-           "a" * 255, "a//b", "/a", "a/", "a/./b", "a/../b", "..", ".", "a/b", "a/b/c", "I", "ı", "İ", "\u202eabc",
+HOSTILE = ["a", "A", "a b", "a+b", "a%20b", "a%2Bb", "%41", "%", "é", "e\u0301", "ﬁ", "\U0001f600", " a", "a ", "a.",
+           ".a", "~", "*?[", "\\", "C:\\x", "-rf", "\n", "\r", "\x7f", "\u200b", "500", "err503", "CON", "$(x)", "'\"",
+           "<>&", "a" * 255, "a//b", "/a", "a/", "a/./b", "a/../b", "..", ".", "a/b", "a/b/c", "I", "ı", "İ", "\u202eabc",
            "\uffff", "?#", "=;:@,!", ".tmp", "a.part", "[a-c]", "^a$", "404/x"]  # fmt: skip
 """Segments and keys that some store has got wrong."""
 
@@ -23,15 +25,16 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "leading slash": ("a", "/a", "//a", "///a"),
     "trailing slash": ("d", "d/", "d//", "e/", "e/x"),
     "case": ("A", "a", "É", "é", "ß", "SS", "ss", "Straße", "STRASSE", "straße"),
-    "Unicode": ("é", "e\u0301", "ﬁ", "fi", "I", "ı", "İ", "i", "K", "\u212a", "k", "Å", "\u212b", "A\u030a", "\U0001d49c",
-                "\u202eab", "ab", "a\u200bb", "a\u00adb", "２", "2", "가", "\u1100\u1161"),
+    "Unicode": ("é", "e\u0301", "ﬁ", "fi", "I", "ı", "İ", "i", "K", "\u212a", "k", "Å", "\u212b", "A\u030a",
+                "\U0001d49c", "\u202eab", "ab", "a\u200bb", "a\u00adb", "２", "2", "가", "\u1100\u1161"),
     "control characters": ("a", "a\n", "a\r", "a\r\n", "a\x01", "a\x7f", "a\x85", "a\u2028", "a\ufffe", "a\x1b[0m"),
     "of URLs": ("q", "q?", "q?uploads", "q#", "q#f", "q&a=b", "q;v", "q=", "q@v", "q:80", "q,", "q!", "q$"),
     "blanks": ("x", " x", "x ", "x\t", "\tx", "x\u3000", "x\u00a0", "x.", ".x", "x..", " "),
-    "of shells and systems": ("n", "*", "n*", "'", '"', "<n>", "&amp;", "&", "a|b", "~", "~n", "$(n)", "`n`", "CON", "nul",
-                "-n", "n]]>", "{n}", "%n"),
+    "of shells and systems": ("n", "*", "n*", "'", '"', "<n>", "&amp;", "&", "a|b", "~", "~n", "$(n)", "`n`", "CON",
+                "nul", "-n", "n]]>", "{n}", "%n"),
     "backslashes": ("a/b", "a\\b", "a\\\\b", "\\a", "a\\", "C:\\a", "C:a", "\\\\host\\a", "a:b"),
-    "of unfinished files": ("f", "f.tmp", "f.part", "f~", ".f", "f.lock", ".f.swp", "f.crc", "f.rud", "tmp/f", ".rud-f"),
+    "of unfinished files": ("f", "f.tmp", "f.part", "f~", ".f", "f.lock", ".f.swp", "f.crc", "f.rud", "tmp/f",
+                ".rud-f"),
     "digits": ("500", "503", "err503", "404/x", "0", "00", "1e3", "NoSuchKey", "SlowDown", "Error"),
 }  # fmt: skip
 """Keys that somebody who tidies up would take for one another, by what he would tidy."""
@@ -41,16 +44,24 @@ PLAIN = ("a", "Z9", "run-1_final.pt", "deep/er/and/deeper/x.bin", "a.b.c", "chec
 
 
 def _variant(key: str, kind: int) -> str:
-    import unicodedata
-    from urllib.parse import quote, unquote
-
-    changes = (
-        lambda: key + "/", lambda: key.swapcase(), lambda: unicodedata.normalize("NFD", key), lambda: quote(key, safe=""),
-        lambda: unquote(key), lambda: key.replace("/", "//", 1), lambda: key + " ", lambda: key + ".tmp",
-        lambda: key[: len(key) // 2] or "x", lambda: "/" + key, lambda: "some/prefix/" + key,
-        lambda: unicodedata.normalize("NFKC", key), lambda: key.replace(" ", "+"), lambda: key + "/" + key,
-        lambda: key.strip() or "x", lambda: key[:-1] + chr(ord(key[-1]) ^ 1),
-    )  # fmt: skip
+    changes: tuple[Callable[[], str], ...] = (
+        lambda: f"{key}/",
+        key.swapcase,
+        lambda: unicodedata.normalize("NFD", key),
+        lambda: quote(key, safe=""),
+        lambda: unquote(key),
+        lambda: key.replace("/", "//", 1),
+        lambda: f"{key} ",
+        lambda: f"{key}.tmp",
+        lambda: key[: len(key) // 2] or "x",
+        lambda: f"/{key}",
+        lambda: f"some/prefix/{key}",
+        lambda: unicodedata.normalize("NFKC", key),
+        lambda: key.replace(" ", "+"),
+        lambda: f"{key}/{key}",
+        lambda: key.strip() or "x",
+        lambda: key[:-1] + chr(ord(key[-1]) ^ 1),
+    )
     changed = changes[kind % len(changes)]()
     return changed if _can_be(changed) else "y"
 
@@ -69,7 +80,7 @@ def keys(_: Limits | None = None) -> st.SearchStrategy[str]:
     return st.one_of(pool, st.builds("{}/{}".format, pool, pool), st.builds("{}{}".format, pool, pool), _text())
 
 
-def key_and_data(limits: Limits) -> st.SearchStrategy[tuple[str, bytes]]:
+def key_and_data(_: Limits) -> st.SearchStrategy[tuple[str, bytes]]:
     return st.tuples(keys(), st.binary(max_size=40))
 
 
@@ -89,7 +100,20 @@ def family(_: Limits) -> st.SearchStrategy[tuple[str, ...]]:
 def border_sizes(limits: Limits, *, most: int) -> list[int]:
     """Sizes at which something changes, up to ``most``."""
     part, threshold = limits.part, limits.threshold
-    found = {0, 1, 2, threshold - 1, threshold, threshold + 1, part - 1, part, part + 1, 2 * part - 1, 2 * part, 2 * part + 1}
+    found = {
+        0,
+        1,
+        2,
+        threshold - 1,
+        threshold,
+        threshold + 1,
+        part - 1,
+        part,
+        part + 1,
+        2 * part - 1,
+        2 * part,
+        2 * part + 1,
+    }
     found |= {threshold + part - 1, threshold + part, threshold + part + 1, 3 * part + 3, 11 * part + 3}
     return sorted(size for size in found if 0 <= size <= most)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
@@ -11,6 +10,8 @@ from rud_conformance.registry import Case, Profile, cases
 from rud_conformance.report import json_line
 from rud_conformance.run import FLOORS, Run
 from rud_conformance.verdict import Verdict
+
+_RUN = pytest.StashKey[Run]()
 
 
 class ConformanceSuite:
@@ -24,12 +25,15 @@ class ConformanceSuite:
     profile: ClassVar[Profile] = "quick"
     known: ClassVar[dict[str, str]] = {}
 
-    @pytest.fixture(scope="class")
-    def rud_run(self, request: pytest.FixtureRequest) -> Iterator[Run]:
+    @pytest.fixture
+    def rud_run(self, request: pytest.FixtureRequest) -> Run:
         """The run of this class."""
-        run = _run_of(request.config, type(self) if request.cls is None else request.cls)
-        yield run
-        run.harness.close()
+        node = request.node.getparent(pytest.Class)
+        assert node is not None
+        if _RUN not in node.stash:
+            node.stash[_RUN] = run = _run_of(request.config, type(self))
+            node.addfinalizer(run.harness.close)
+        return node.stash[_RUN]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """A test for each case of the profile."""

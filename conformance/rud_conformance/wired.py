@@ -350,7 +350,7 @@ class WiredBackend(Backend):
         with self._translated("put", key):
             return self._service.put(name, data, self._sum(data), entry_id, create=create)
 
-    def _put_parts(
+    def _put_parts(  # noqa: PLR0917 - what a put takes, but by position
         self,
         key: str,
         name: str,

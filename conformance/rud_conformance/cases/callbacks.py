@@ -25,7 +25,10 @@ def _transfers(place: Place, size: int) -> Iterator[tuple[str, Transfer]]:
     source.write_bytes(coded(size))
     yield "upload", lambda callback: place.store.upload_object("k", source, callback=callback)
     put(place.another(), "k", coded(size))
-    yield "download", lambda callback: place.store.download_object("k", place.folder / "c", overwrite=True, callback=callback)
+    yield (
+        "download",
+        lambda callback: place.store.download_object("k", place.folder / "c", overwrite=True, callback=callback),
+    )
 
 
 def _calls(transfer: Transfer) -> Calls:
@@ -96,7 +99,7 @@ def failure(place: Place) -> None:
 
 @case("K08", profile="smoke")
 def raises(place: Place) -> None:
-    """What a callback raises, at whichever call, ends the transfer and comes out; the store and the disk are as before."""
+    """What a callback raises, at whichever call, ends the transfer and comes out; store and disk are as before."""
     size = _size(place)
     for nth in range(3):
         here = place.fresh()
@@ -104,7 +107,9 @@ def raises(place: Place) -> None:
             calls: Calls = []
             trouble = LookupError("of the callback")
 
-            def callback(done: int, total: int, calls: Calls = calls, nth: int = nth, trouble: Exception = trouble) -> None:
+            def callback(
+                done: int, total: int, calls: Calls = calls, nth: int = nth, trouble: Exception = trouble
+            ) -> None:
                 calls.append((done, total))
                 if len(calls) > nth:
                     raise trouble

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import threading
@@ -69,12 +70,16 @@ def old_file_stays(place: Place) -> None:
     for trouble in (one for one in _TROUBLES if one.kind in place.wire.kinds):
         place.wire.plan({1: trouble})
         expect(
-            StoreError, lambda: place.store.download_object("k", copy, overwrite=True), f"a download under {trouble.kind}"
+            StoreError,
+            lambda: place.store.download_object("k", copy, overwrite=True),
+            f"a download under {trouble.kind}",
         )
         place.met()
         same({"copy": b"precious"}, _files(place.folder), "the files")
         after = copy.stat()
-        same((before.st_mtime_ns, before.st_mode, before.st_ino), (after.st_mtime_ns, after.st_mode, after.st_ino), "it")
+        same(
+            (before.st_mtime_ns, before.st_mode, before.st_ino), (after.st_mtime_ns, after.st_mode, after.st_ino), "it"
+        )
 
 
 class _InterruptError(BaseException):
@@ -146,7 +151,9 @@ def cut_short(place: Place) -> None:
     place.needs_kind("short")
     for below in ("copy", "new/copy"):
         place.all_fail(Trouble("short"))
-        expect(ObjectStoreTransientError, lambda below=below: place.store.download_object("k", place.folder / below), "it")
+        expect(
+            ObjectStoreTransientError, lambda below=below: place.store.download_object("k", place.folder / below), "it"
+        )
         place.met()
         same([], _all_below(place.folder), "what is there")
 
@@ -159,7 +166,9 @@ def wrong_byte(place: Place) -> None:
         put(place.backend, "k", coded(size))
         place.all_fail(Trouble("flip"))
         expect(
-            (IntegrityError, ObjectStoreTransientError), lambda: place.store.download_object("k", place.folder / "x"), "it"
+            (IntegrityError, ObjectStoreTransientError),
+            lambda: place.store.download_object("k", place.folder / "x"),
+            "it",
         )
         place.met()
         same([], _all_below(place.folder), "what is there")
@@ -167,7 +176,7 @@ def wrong_byte(place: Place) -> None:
 
 @case("D09")
 def replaced_meanwhile(place: Place) -> None:
-    """When the object is replaced between the look at it and the get, the file is the whole of one, or there is none."""
+    """When the object is replaced between the look at it and the get, the file is all of one, or there is none."""
     old, new = b"old" * 10, b"new" * 12
     put(place.backend, "k", old)
     other, inner = place.another(), place.another()
@@ -434,10 +443,8 @@ def altered_and_refused_once(place: Place) -> None:
     """After bytes were altered on their way the same instance stores the right ones."""
     place.needs_kind("flip_in")
     place.all_fail(Trouble("flip_in"))
-    try:
+    with contextlib.suppress(StoreError):
         put(place.backend, "k", coded(9))
-    except StoreError:
-        pass
     place.met()
     put(place.backend, "k", coded(9))
     holds(place.another(), {"k": coded(9)})

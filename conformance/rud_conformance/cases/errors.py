@@ -49,7 +49,7 @@ def _under(place: Place, trouble: Trouble, act: Callable[[], object], error: typ
 
 @case("E01", profile="smoke")
 def missing(place: Place) -> None:
-    """head and get of what is not there raise ``ObjectNotFoundError``, a ``FileNotFoundError`` that is not tried again."""
+    """head and get of what is missing raise ``ObjectNotFoundError``, a ``FileNotFoundError``, not to be tried again."""
     put(place.backend, "other", b"x")
     for name, act in {"head": lambda: place.backend.head("no"), "get": lambda: get(place.backend, "no")}.items():
         error = expect(ObjectNotFoundError, act, f"{name} of a missing object")
@@ -70,8 +70,8 @@ def denied(place: Place) -> None:
 
 _STATUSES = {
     408: True, 425: True, 429: True, 500: True, 502: True, 503: True, 504: True, 507: True, 599: True,
-    400: False, 402: False, 405: False, 410: False, 411: False, 413: False, 418: False, 422: False, 451: False, 499: False,
-    501: False,
+    400: False, 402: False, 405: False, 410: False, 411: False, 413: False, 418: False, 422: False, 451: False,
+    499: False, 501: False,
 }  # fmt: skip
 """Whether what a service answers so may pass."""
 
@@ -148,7 +148,7 @@ def facts(place: Place) -> None:
 
 @case("E08")
 def mistakes(place: Place) -> None:
-    """Mistakes of a program (``TypeError``, ``AttributeError``, ``KeyError`` in a source or sink) stay what they are."""
+    """Mistakes of a program (``TypeError``, ``AttributeError``, ``KeyError`` of a source or sink) stay as they are."""
     put(place.backend, "k", b"content")
     for mistake in (TypeError("no"), AttributeError("no"), KeyError("no"), ZeroDivisionError("no")):
         for size in (3, place.limits.threshold + 3):
@@ -172,7 +172,7 @@ def _into(place: Place, error: BaseException) -> None:
 
 @case("E09")
 def interrupts(place: Place) -> None:
-    """``KeyboardInterrupt`` and ``SystemExit`` come out unchanged, and leave neither an object nor anything unfinished."""
+    """``KeyboardInterrupt`` and ``SystemExit`` come out unchanged and leave nothing, whole or unfinished."""
     put(place.backend, "k", b"old")
     for error in (KeyboardInterrupt(), SystemExit(3)):
         for size in (3, place.limits.threshold + 5):
@@ -275,7 +275,7 @@ def expired(place: Place) -> None:
 
 @case("E22", needs=("wire",))
 def throttled(place: Place) -> None:
-    """"Fewer requests" is ``ThrottledError``, a kind of transient."""
+    """ "Fewer requests" is ``ThrottledError``, a kind of transient."""
     put(place.backend, "k", b"x")
     for status, code in ((429, ""), (503, "SlowDown")):
         for name, act in _operations(place, parts=False).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import locale
 import os
@@ -116,14 +117,10 @@ def _repeat(place: Place, times: int) -> None:
         backend = place.another()
         _use(backend, 50)
         for size in (5, place.limits.threshold + 5 if not place.limits.slow else 50):
-            try:
+            with contextlib.suppress(KeyError):
                 put(backend, "k", Failing(coded(size), KeyError("x"), at=2))
-            except KeyError:
-                pass
-        try:
+        with contextlib.suppress(StoreError):
             backend.head(f"no{number}")
-        except StoreError:
-            pass
         backend.close()
 
 

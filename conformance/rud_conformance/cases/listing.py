@@ -58,9 +58,22 @@ def everything(place: Place) -> None:
 
 @case("L04", profile="smoke")
 def prefixes(place: Place) -> None:
-    """A prefix may be a whole key, end within a name, with or without a slash, begin with one, or be longer than all."""
+    """A prefix may be a whole key, end within a name or in a slash, begin with one, or be longer than all."""
     kept = _fill(place, ["run1", "run1/a", "run1/b/c", "run10/a", "run", "x/run1/a", "ru", "RUN1/a"])
-    for prefix in ("run1", "run1/", "run", "run10", "run1/a", "run1/b", "run1/b/", "/run1", "r", "un1", "run1/a/x", "x"):
+    for prefix in (
+        "run1",
+        "run1/",
+        "run",
+        "run10",
+        "run1/a",
+        "run1/b",
+        "run1/b/",
+        "/run1",
+        "r",
+        "un1",
+        "run1/a/x",
+        "x",
+    ):
         same(_begins(kept, prefix), names(place.backend, prefix), f"the listing of {prefix!r}")
 
 
@@ -85,7 +98,9 @@ def a_list_of_ones_own(place: Place) -> None:
 @case("L07", profile="smoke")
 def order(place: Place) -> None:
     """Keys come in the order of their UTF-8 bytes: not of UTF-16, of a language, or of letters without case."""
-    kept = _fill(place, ["\uffee", "\U0001f600", "é", "f", "B", "a", "Z", "z", "a/b", "a.b", "a-b", "a b", "a0", "A", "e"])
+    kept = _fill(
+        place, ["\uffee", "\U0001f600", "é", "f", "B", "a", "Z", "z", "a/b", "a.b", "a-b", "a b", "a0", "A", "e"]
+    )
     same(kept, names(place.backend), "the listing")
 
 
@@ -161,7 +176,12 @@ def failing_page(place: Place) -> None:
         place.note("pages are large: only the first one fails")
     count = 2 * place.limits.page + 1 if place.limits.page < 50 else 3
     kept = _fill(place, [f"k{number:03}" for number in range(count)])
-    troubles = (Trouble("status", 503), Trouble("status", 403), Trouble("reset"), Trouble("status", 404, "NoSuchBucket"))
+    troubles = (
+        Trouble("status", 503),
+        Trouble("status", 403),
+        Trouble("reset"),
+        Trouble("status", 404, "NoSuchBucket"),
+    )
     for n in range(3 if place.limits.page < 50 else 1):
         for trouble in troubles:
             place.wire.plan({n: trouble})

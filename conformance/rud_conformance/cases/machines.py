@@ -51,6 +51,8 @@ class Semantics:
                 return
             raise
         self.model[key] = data
+        for reader in (self._backend, self._other):
+            same(size, reader.head(key).size, f"the size of {key!a} after a put")
 
     def _in_the_way(self, key: str) -> bool:
         return any(one.startswith(f"{key}/") or key.startswith(f"{one}/") for one in self.model)

@@ -47,7 +47,9 @@ _family("N17", "of URLs", "What has a meaning in URLs has none in a key.")
 _family("N18", "blanks", "Blanks and dots around a key are part of it.")
 _family("N19", "of shells and systems", "What has a meaning to a shell, a system or XML has none in a key.")
 _family("N24", "backslashes", "Backslashes and drive letters are characters like others.")
-_family("N25", "of unfinished files", "Names that look like unfinished or hidden files are ordinary objects, or refused.")
+_family(
+    "N25", "of unfinished files", "Names that look like unfinished or hidden files are ordinary objects, or refused."
+)
 _family("N26", "digits", "Names that look like a status or an error are ordinary objects.")
 
 
@@ -64,7 +66,7 @@ def impossible(place: Place) -> None:
             "uri": lambda key=key: backend.uri(key),
         }
         for name, act in operations.items():
-            expect(_refusals(key), act, f"{name} of {ascii(key)}")
+            expect(_refusals(key), act, f"{name} of {key!a}")
     same([], names(backend), "the listing")
 
 

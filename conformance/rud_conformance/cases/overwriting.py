@@ -129,7 +129,11 @@ def overtaken(place: Place) -> None:
         for at in {0, size // 2, size - 1}:
             key, rival = f"k/{size}/{at}", place.another()
             late = Watched(coded(size), lambda key=key, rival=rival: put(rival, key, b"rival"), at)
-            expect(ObjectExistsError, lambda late=late, key=key: put(place.backend, key, late, create=True), "a late create")
+            expect(
+                ObjectExistsError,
+                lambda late=late, key=key: put(place.backend, key, late, create=True),
+                "a late create",
+            )
             same(b"rival", get(place.backend, key), "the bytes")
     if place.offers_unfinished():
         same(0, place.unfinished, "unfinished uploads")
@@ -175,7 +179,9 @@ def create_against_overwrite(place: Place) -> None:
         same(second, get(place.backend, key), "the bytes: a create never replaces, an overwrite always does")
     size, other = place.limits.threshold + 5, place.another()
     for length in (9, size):
-        during = Watched(coded(length), lambda length=length: put(other, f"d{length}", b"first", create=True), length - 1)
+        during = Watched(
+            coded(length), lambda length=length: put(other, f"d{length}", b"first", create=True), length - 1
+        )
         put(place.backend, f"d{length}", during)
         same(coded(length), get(place.backend, f"d{length}"), "the bytes of an overwrite that a create has overtaken")
 

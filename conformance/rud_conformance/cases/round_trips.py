@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -68,7 +69,9 @@ def eleven_parts(place: Place) -> None:
 @case("R06", profile="smoke")
 def not_text(place: Place) -> None:
     """Line ends, marks of byte order, NUL, 0x1A and what is no UTF-8 come back unchanged: nothing is text."""
-    for number, data in enumerate((b"a\r\nb\nc\r", b"\xef\xbb\xbfa", b"\0" * 40, b"\x1a", bytes(range(256)), b"\xff\xfe")):
+    for number, data in enumerate(
+        (b"a\r\nb\nc\r", b"\xef\xbb\xbfa", b"\0" * 40, b"\x1a", bytes(range(256)), b"\xff\xfe")
+    ):
         put(place.backend, f"{number}", data)
         same(data, get(place.backend, f"{number}"), "the bytes")
 
@@ -128,12 +131,12 @@ def no_source(place: Place) -> None:
 
 @case("R12")
 def source_changes(place: Place) -> None:
-    """A file that shrinks, grows or is rewritten while it is sent makes an error, or is stored as it was at one time."""
+    """A file that shrinks, grows or is rewritten while it is sent is an error, or stored as it was at one time."""
     for change in ("shrink", "grow", "rewrite"):
         old = coded(4 * place.limits.part if not place.limits.slow else 9000)
         source = _file(place, old)
 
-        def changed(done: int, total: int, source: Path = source, change: str = change) -> None:
+        def changed(done: int, total: int, source: Path = source, change: str = change, old: bytes = old) -> None:
             with open(source, "r+b") as file:
                 if change == "shrink":
                     file.truncate(5)
@@ -143,10 +146,8 @@ def source_changes(place: Place) -> None:
                 else:
                     file.write(b"\xff" * len(old))
 
-        try:
+        with contextlib.suppress(RudError, OSError):
             place.store.upload_object(change, source, callback=changed)
-        except (RudError, OSError):
-            pass
         if change in names(place.backend):
             found = get(place.backend, change)
             if found not in (old, source.read_bytes()):
@@ -200,7 +201,9 @@ def other_bytes_than_declared(place: Place) -> None:
     """A source that ends early, or goes on for longer than it said, is refused and nothing is stored."""
     for size in (5, place.limits.threshold + 5):
         short = Trickling(io.BytesIO(coded(size - 2)), size) if size < 4096 else Body(io.BytesIO(coded(size - 2)), size)
-        expect((IntegrityError, EOFError), lambda short=short: put(place.backend, "k", short), "a source that ends early")
+        expect(
+            (IntegrityError, EOFError), lambda short=short: put(place.backend, "k", short), "a source that ends early"
+        )
         same([], names(place.backend), "the listing")
     if place.offers_unfinished():
         same(0, place.unfinished, "unfinished uploads")
@@ -210,4 +213,3 @@ def _file(place: Place, data: bytes) -> Path:
     path = place.folder / "source"
     path.write_bytes(data)
     return path
-

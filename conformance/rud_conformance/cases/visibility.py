@@ -31,7 +31,11 @@ def in_another_process(place: Place) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _CHILD], input=spec, capture_output=True, text=True, check=False, timeout=60
     )
-    same((0, "hello"), (done.returncode, done.stdout.strip()), f"what the other process read; it said {done.stderr[-300:]!r}")
+    same(
+        (0, "hello"),
+        (done.returncode, done.stdout.strip()),
+        f"what the other process read; it said {done.stderr[-300:]!r}",
+    )
     same(b"hi", get(place.backend, "from there"), "what the other process put")
 
 
@@ -44,8 +48,8 @@ backend = StoreSpec.from_wire(json.load(sys.stdin)).open()
 sink = io.BytesIO()
 backend.get("from here", sink)
 print(sink.getvalue().decode())
-backend.put("from there", Body(io.BytesIO(b"hi"), 2), mode=PutMode.OVERWRITE, checksum=None, entry_id=None, durable=False,
-            on_multipart=lambda _: None)
+backend.put("from there", Body(io.BytesIO(b"hi"), 2), mode=PutMode.OVERWRITE, checksum=None, entry_id=None,
+            durable=False, on_multipart=lambda _: None)
 """
 
 
@@ -185,5 +189,3 @@ def changed_from_outside(place: Place) -> None:
     holds(place.backend, {"k": b"theirs"})
     put(place.backend, "k", b"ours")
     same({"k": b"ours"}, place.raw.read(), "the objects as seen from outside")
-
-

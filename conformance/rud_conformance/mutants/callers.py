@@ -178,7 +178,7 @@ class OverwriteIgnored(ObjectStore):
         self,
         object_name: str,
         filename: StrPath,
-        overwrite: bool = False,  # noqa: FBT001, FBT002, ARG002 - Composer's signature
+        overwrite: bool = False,  # noqa: FBT001, FBT002 - Composer's signature
         callback: ProgressCallback | None = None,
     ) -> None:
         super().download_object(object_name, filename, overwrite=True, callback=callback)
@@ -403,7 +403,7 @@ class OneTemporaryForAll(ObjectStore):
 class ClosedAtOnce(ObjectStore):
     def close(self) -> None:
         self._closed = True
-        self.backend._service = None  # type: ignore[attr-defined]  # noqa: SLF001 - as if its connections were gone
+        self.backend._service = None  # type: ignore[attr-defined]
 
 
 @mutant("fork-not-noticed", "T08", "a forked child goes on with the parent's connections")

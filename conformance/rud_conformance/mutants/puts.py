@@ -96,14 +96,14 @@ class LastByte(_Unsummed):
     def _send_parts(self, key: str, upload_id: str, source: Source) -> tuple[list[int], bytes]:
         numbers, data = super()._send_parts(key, upload_id, source)
         if len(data) % self.part_size == 1:
-            del self._service._multiparts[upload_id].parts[numbers.pop()]  # noqa: SLF001 - as if it had not been sent
+            del self._service._multiparts[upload_id].parts[numbers.pop()]
         return numbers, data
 
 
 @mutant("parts-as-text", "R04 R05", "parts are put together in the order of their numbers as text")
 class PartsAsText(_Unsummed):
     def _complete(self, key: str, upload_id: str, numbers: list[int], crc: int | None, *, create: bool) -> Stored:
-        multipart = self._service._multiparts[upload_id]  # noqa: SLF001 - as if the service did it
+        multipart = self._service._multiparts[upload_id]
         order = sorted(multipart.parts, key=str)
         multipart.parts = {n + 1: multipart.parts[old] for n, old in enumerate(order)}
         return super()._complete(key, upload_id, numbers, crc, create=create)
@@ -112,7 +112,7 @@ class PartsAsText(_Unsummed):
 @mutant("part-repeated", "R08", "the second part is sent as the first again")
 class PartRepeated(_Unsummed):
     def _complete(self, key: str, upload_id: str, numbers: list[int], crc: int | None, *, create: bool) -> Stored:
-        parts = self._service._multiparts[upload_id].parts  # noqa: SLF001 - as if it had been sent
+        parts = self._service._multiparts[upload_id].parts
         parts[2] = parts[1][: len(parts[2])]
         return super()._complete(key, upload_id, numbers, crc, create=create)
 
@@ -319,14 +319,14 @@ class AbortOfAll(WiredBackend):
             super().abort(key, upload_id)
             return
         self._name("abort", key)
-        for one in list(self._service._multiparts):  # noqa: SLF001 - as if they had been listed
+        for one in list(self._service._multiparts):
             self._service.abort(one)
 
 
 @mutant("abort-of-the-unknown", "P20", "aborting what nobody knows is an error")
 class AbortOfTheUnknown(WiredBackend):
     def abort(self, key: str, upload_id: str | None) -> None:
-        if upload_id not in self._service._multiparts:  # noqa: SLF001 - as if the service said so
+        if upload_id not in self._service._multiparts:
             raise ObjectNotFoundError.during("abort", key, "no such upload")
         super().abort(key, upload_id)
 
@@ -477,7 +477,7 @@ class SumOfTheLastPart(WiredBackend):
     def _complete(self, key: str, upload_id: str, numbers: list[int], crc: int | None, *, create: bool) -> Stored:
         stored = super()._complete(key, upload_id, numbers, crc, create=create)
         wrong = replace(stored, crc=self._sum(stored.data[-self.part_size :]))
-        self._service._objects[self._whole(key)] = wrong  # noqa: SLF001 - as if the service had it so
+        self._service._objects[self._whole(key)] = wrong
         return wrong
 
 
