@@ -50,7 +50,7 @@ class Run:
         self._seed = seed
         self._clock = clock or SystemClock()
         # Scopes of two runs in one store never meet.
-        self._scopes = f"rud-conf-{new_random().getrandbits(40):010x}"
+        self.scopes = f"rud-conf-{new_random().getrandbits(40):010x}"
 
     def results(self, chosen: Iterable[Case] | None = None) -> Iterator[Result]:
         """What becomes of each case, in turn."""
@@ -77,7 +77,7 @@ class Run:
 
     def place(self) -> Place:
         """A new one."""
-        return Place(self.harness, self._scopes)
+        return Place(self.harness, self.scopes)
 
     def over(self, began: float) -> bool:
         return self._clock.monotonic() - began > BUDGETS[self.profile].seconds

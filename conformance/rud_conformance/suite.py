@@ -9,7 +9,7 @@ import pytest
 from rud_conformance.registry import Case, Profile, cases
 from rud_conformance.report import json_line
 from rud_conformance.run import FLOORS, Run
-from rud_conformance.verdict import Verdict
+from rud_conformance.verdict import HarnessError, Verdict
 
 _RUN = pytest.StashKey[Run]()
 
@@ -26,12 +26,22 @@ class ConformanceSuite:
     known: ClassVar[dict[str, str]] = {}
 
     @pytest.fixture
-    def rud_run(self, request: pytest.FixtureRequest) -> Run:
+    def rud_harness(self, request: pytest.FixtureRequest) -> object:
+        """What to run on; a class that needs other fixtures for it defines this one instead of ``harness``."""
+        harness = self.harness or request.config.getoption("--rud-backend")
+        if harness is None:
+            pytest.fail(
+                f"{type(self).__name__} has no harness: set it, or give --rud-backend module:name", pytrace=False
+            )
+        return harness
+
+    @pytest.fixture
+    def rud_run(self, rud_harness: object, request: pytest.FixtureRequest) -> Run:
         """The run of this class."""
         node = request.node.getparent(pytest.Class)
         assert node is not None
         if _RUN not in node.stash:
-            node.stash[_RUN] = run = _run_of(request.config, type(self))
+            node.stash[_RUN] = run = _run_of(rud_harness, request.config, type(self))
             node.addfinalizer(run.harness.close)
         return node.stash[_RUN]
 
@@ -74,8 +84,8 @@ def _profile(config: pytest.Config, cls: type[ConformanceSuite]) -> Profile:
     return config.getoption("--rud-profile") or cls.profile
 
 
-def _run_of(config: pytest.Config, cls: type[ConformanceSuite]) -> Run:
-    harness = cls.harness or config.getoption("--rud-backend")
-    if harness is None:
-        pytest.fail(f"{cls.__name__} has no harness; set it, or give --rud-backend module:name", pytrace=False)
-    return Run(harness, _profile(config, cls), seed=config.getoption("--rud-seed"))
+def _run_of(harness: object, config: pytest.Config, cls: type[ConformanceSuite]) -> Run:
+    try:
+        return Run(harness, _profile(config, cls), seed=config.getoption("--rud-seed"))
+    except HarnessError as error:
+        pytest.fail(str(error), pytrace=False)
