@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
+from typing import Self
 from urllib.parse import urlsplit
 
 from rud._registry import resolve
@@ -37,7 +38,7 @@ class _AtUri(Harness):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0: green; 1: the backend fails; 2: the place, the harness or the store is to blame; 3: too little was executed."""
+    """0: green; 1: the backend fails; 2: the place or the store is to blame; 3: too little was executed."""
     given = _parser().parse_args(arguments)
     if given.self_test:
         from rud_conformance.self_test import self_test
@@ -98,8 +99,8 @@ def _announce(uri: str, run: Run) -> None:
     biggest = run.harness.limits.threshold + 2 * run.harness.limits.part
     _say(
         f"{len(chosen)} cases, below {uri.rstrip('/')}/{run.scopes}/, which goes again afterwards.\n"
-        f"Objects of at most about {biggest >> 20} MiB, a few dozen at a time; at most {budget.seconds:.0f} s of examples "
-        f"for each case, which is given up after {budget.limit:.0f} s."
+        f"Objects of at most about {biggest >> 20} MiB, a few dozen at a time. A case tries examples for at most "
+        f"{budget.seconds:.0f} s, and is given up after {budget.limit:.0f} s."
     )
 
 
@@ -135,7 +136,7 @@ class _Canaries:
         self._keys = [f"{scopes}x", f"{scopes}-beside/canary"]
         self.touched: list[str] = []
 
-    def __enter__(self) -> _Canaries:
+    def __enter__(self) -> Self:
         for key in self._keys:
             put(self._backend, key, _CANARY)
         return self

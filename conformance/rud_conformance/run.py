@@ -29,8 +29,8 @@ class Budget:
 
 
 BUDGETS: dict[Profile, Budget] = {
-    "smoke": Budget(10, 1.0, 30.0),
-    "quick": Budget(40, 2.5, 60.0),
+    "smoke": Budget(25, 1.0, 30.0),
+    "quick": Budget(120, 2.0, 60.0),
     "full": Budget(600, 60.0, 600.0),
 }
 """``quick`` is meant for two cores and 60 seconds, ``smoke`` for 20."""

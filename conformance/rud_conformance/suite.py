@@ -30,9 +30,7 @@ class ConformanceSuite:
         """What to run on; a class that needs other fixtures for it defines this one instead of ``harness``."""
         harness = self.harness or request.config.getoption("--rud-backend")
         if harness is None:
-            pytest.fail(
-                f"{type(self).__name__} has no harness: set it, or give --rud-backend module:name", pytrace=False
-            )
+            pytest.fail(f"{type(self).__name__} has no harness: set one, or --rud-backend module:name", pytrace=False)
         return harness
 
     @pytest.fixture

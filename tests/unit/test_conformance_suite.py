@@ -271,7 +271,7 @@ def test_without_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), "give --rud-backend"),
+        ((), "has no harness"),
         (("--rud-backend", "no.such:thing"), "cannot be imported"),
         (("--rud-backend", "rud_conformance.harnesses:Memory", "--rud-require", "E02"), "E02 not offered"),
     ],
