@@ -100,7 +100,9 @@ def _is_about_the_certificate(error: BaseException) -> bool:
     urllib3 wraps it up to three times."""
     seen: list[object] = [error]
     for one in seen:
-        if isinstance(one, ssl.SSLCertVerificationError | FileNotFoundError):
+        # Ours is one as well: a request that is made because an object is missing has that in its context.
+        missing = isinstance(one, FileNotFoundError) and not isinstance(one, RudError)
+        if missing or isinstance(one, ssl.SSLCertVerificationError):
             return True
         if isinstance(one, BaseException) and len(seen) < 50:
             seen += [one.__cause__, one.__context__, getattr(one, "reason", None), *one.args]
