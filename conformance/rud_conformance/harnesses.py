@@ -202,7 +202,7 @@ class _Objects:
 
 
 class _S3Wire:
-    kinds = frozenset({"status", "reset", "lost", "short", "flip", "flip_in", "error_in_200"})
+    kinds = frozenset({"status", "reset", "lost", "short", "flip", "error_in_200"})
 
     def __init__(self, server: S3Server) -> None:
         self._server = server
@@ -252,7 +252,8 @@ def _fault(trouble: Trouble, *, skip: int, times: int | None) -> Fault:
             skip=skip,
             times=times,
             status=trouble.status,
-            code=trouble.code or None,
+            # Or the server would choose one, and a code goes before the status.
+            code=trouble.code or "Unnamed",
             retry_after=trouble.retry_after,
         )
     if trouble.kind == "short":
