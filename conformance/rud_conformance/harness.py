@@ -91,6 +91,14 @@ class Harness:
         """How many uploads of ``scope`` are begun and neither completed nor aborted."""
         return None
 
+    def stranger(self, scope: str) -> Backend | None:
+        """An instance at ``scope`` with credentials that nobody knows."""
+        return None
+
+    def reader(self, scope: str) -> Backend | None:
+        """An instance at ``scope`` with credentials that may only read."""
+        return None
+
     def alive(self) -> bool:
         """Whether the service answers at all; asked after a failure, so that an outage is not blamed on the backend."""
         return True

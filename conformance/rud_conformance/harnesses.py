@@ -10,17 +10,18 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from rud_fakes.s3 import Fault, S3Server
 
 from rud._object_store import ObjectStore
+from rud._registry import resolve
 from rud.downloader import Downloader
 from rud.store import Backend
 from rud_conformance.harness import Address, Harness, Limits, Raw
 from rud_conformance.wire import Trouble, Wire
-from rud_conformance.wired import PAGE, Service, WiredBackend, service
+from rud_conformance.wired import PAGE, AnswerError, Service, WiredBackend, service
 
 NESTED = "some/prefix"
 
@@ -107,12 +108,41 @@ class Wired(Harness):
     def wire(self, scope: str) -> Service:
         return service(self._where(scope)[0])
 
+    def stranger(self, scope: str) -> Backend:
+        return self._let_in(scope, frozenset())
+
+    def reader(self, scope: str) -> Backend:
+        return self._let_in(scope, frozenset({"get", "head", "page"}))
+
+    def _let_in(self, scope: str, may: frozenset[str]) -> Backend:
+        bucket, _, prefix = self._where(scope)
+        made = self.backend(bucket, prefix)
+        made._service = cast(Service, _Guarded(service(bucket), may))  # noqa: SLF001 - as if by other credentials
+        return made
+
     def raw(self, scope: str) -> Raw:
         bucket, _, prefix = self._where(scope)
         return _ByHand(service(bucket), f"{prefix}/")
 
     def unfinished(self, scope: str) -> int:
         return self.wire(scope).open_multiparts()
+
+
+class _Guarded:
+    """A service that lets in only some requests."""
+
+    def __init__(self, there: Service, may: frozenset[str]) -> None:
+        self._service = there
+        self._may = may
+
+    def __getattr__(self, name: str) -> object:
+        if name in self._may:
+            return getattr(self._service, name)
+
+        def refuse(*_: object, **__: object) -> None:
+            raise AnswerError(403, "AccessDenied")
+
+        return refuse
 
 
 class _Opens:
@@ -151,6 +181,11 @@ class S3(Harness):
     def address(self, scope: str) -> Address:
         return f"{self._uri}/{scope}", self._arguments
 
+    def stranger(self, scope: str) -> Backend | None:
+        if "aws_secret_access_key" not in self._arguments:
+            return None
+        return resolve(f"{self._uri}/{scope}", {**self._arguments, "aws_secret_access_key": "of-nobody"}).open()
+
     def alive(self) -> bool:
         url = urlsplit(str(self._arguments.get("endpoint_url", "")))
         if url.hostname is None:
@@ -166,10 +201,10 @@ class FakeS3(S3):
     """``S3ObjectStore`` on the faulty server of ``rud_fakes``, at the root of its bucket or ``nested``."""
 
     def __init__(self, *, nested: bool = True) -> None:
-        self._server = S3Server("bucket", page=5)
+        keys = {"aws_access_key_id": "KEY", "aws_secret_access_key": "rud-conformance-secret"}
+        self._server = S3Server("bucket", page=5, credentials={"KEY": keys["aws_secret_access_key"]})
         self._server.start()
         self._below = f"{NESTED}/" if nested else ""
-        keys = {"aws_access_key_id": "KEY", "aws_secret_access_key": "rud-conformance-secret"}
         uri = f"s3://bucket/{self._below}"
         super().__init__(uri, {"endpoint_url": self._server.url, "region_name": "us-east-1", **keys})
 

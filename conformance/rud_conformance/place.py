@@ -79,6 +79,16 @@ class Place:
     def raw(self) -> Raw:
         return self._needed("raw", self.harness.raw(self.scope))
 
+    @cached_property
+    def stranger(self) -> Backend:
+        """Nobody knows it."""
+        return self._kept(self._needed("stranger", self.harness.stranger(self.scope)))
+
+    @cached_property
+    def reader(self) -> Backend:
+        """It may only read."""
+        return self._kept(self._needed("reader", self.harness.reader(self.scope)))
+
     @property
     def spec(self) -> StoreSpec:
         return self._needed("address", self.harness.spec(self.scope))

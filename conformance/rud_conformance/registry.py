@@ -24,6 +24,7 @@ GROUPS = {
     "L": "listing",
     "S": "metadata",
     "E": "errors and their classes",
+    "A": "credentials",
     "P": "partial failure",
     "D": "downloads",
     "C": "checksums",

@@ -39,15 +39,22 @@ FLOORS: dict[Profile, int] = {"smoke": 45, "quick": 80, "full": 80}
 
 
 class Run:
-    """One profile over one harness. ``seed``: ``None`` makes the same choices each time."""
+    """One profile over one harness. ``seed``: ``None`` makes the same choices each time. ``limit``: seconds of a case."""
 
     def __init__(
-        self, harness: object, profile: Profile = "quick", *, seed: int | None = None, clock: Clock | None = None
+        self,
+        harness: object,
+        profile: Profile = "quick",
+        *,
+        seed: int | None = None,
+        limit: float | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.name = harness if isinstance(harness, str) else _name_of(harness)
         self.harness: Harness = harness_of(harness)
         self.profile = profile
         self._seed = seed
+        self._limit = BUDGETS[profile].limit if limit is None else limit
         self._clock = clock or SystemClock()
         # Scopes of two runs in one store never meet.
         self.scopes = f"rud-conf-{new_random().getrandbits(40):010x}"
@@ -63,10 +70,10 @@ class Run:
         trial = _Trial(self, case)
         thread = threading.Thread(target=trial.run, name=f"rud-conformance-{case.id}", daemon=True)
         thread.start()
-        thread.join(BUDGETS[self.profile].limit)
+        thread.join(self._limit)
         took = self._clock.monotonic() - began
         if thread.is_alive():
-            verdict, reason = Verdict.INCONCLUSIVE, f"not done after {BUDGETS[self.profile].limit:.0f} s"
+            verdict, reason = Verdict.INCONCLUSIVE, f"not done after {self._limit:g} s"
         else:
             verdict, reason = trial.verdict, trial.reason
         script = ""

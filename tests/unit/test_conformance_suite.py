@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +141,24 @@ def test_a_store_that_is_gone() -> None:
     result = verdict_of("S12", Gone)
 
     assert (result.verdict, "does not answer" in result.reason) == (Verdict.INCONCLUSIVE, True)
+
+
+def test_a_store_that_hangs() -> None:
+    """A case that is not done in time is given up, and the next one is tried."""
+    over = threading.Event()
+
+    class Hanging(Wired):
+        class backend(WiredBackend):  # noqa: N801 - the attribute of the harness
+            def head(self, key):  # type: ignore[no-untyped-def]  # as its base
+                over.wait(60)
+                return super().head(key)
+
+    run = Run(Hanging, "smoke", limit=0.2)
+    hanging, fine = run.result(case_of("S12")), run.result(case_of("L13"))
+    over.set()
+
+    assert (hanging.verdict, hanging.reason) == (Verdict.INCONCLUSIVE, "not done after 0.2 s")
+    assert fine.verdict is Verdict.PASS
 
 
 def test_a_failure_comes_with_a_script(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from rud_conformance.cases import (
     callbacks,
     capabilities,
     concurrency,
+    credentials,
     downloads,
     errors,
     laws,
@@ -21,6 +22,7 @@ from rud_conformance.cases import (
 )
 
 __all__ = [
-    "callbacks", "capabilities", "concurrency", "downloads", "errors", "laws", "lifecycle", "listing", "machines",
+    "callbacks", "capabilities", "concurrency", "credentials",
+    "downloads", "errors", "laws", "lifecycle", "listing", "machines",
     "metadata", "names", "overwriting", "partial", "round_trips", "visibility",
 ]  # fmt: skip

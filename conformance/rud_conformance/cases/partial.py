@@ -353,6 +353,31 @@ def deleting_fails(place: Place) -> None:
         same(b"x", get(place.backend, "k"), "the bytes")
 
 
+@case("P24", needs=("wire",))
+def sweep_of_reads(place: Place) -> None:
+    """Whichever request of a get, head or list fails, the answer is an error or the truth; the next is right."""
+    for number in range(2 * place.limits.page + 1 if place.limits.page < 20 else 3):
+        put(place.backend, f"k{number:03}", b"x%d" % number)
+    truth = names(place.backend)
+    acts: list[tuple[str, Callable[[], object], object]] = [
+        ("get", lambda: get(place.backend, "k001"), b"x1"),
+        ("head", lambda: place.backend.head("k001").size, 2),
+        ("list", lambda: names(place.backend), truth),
+    ]
+    kinds = (*BEFORE, *AFTER, Trouble("short"))
+    for name, act, expected in acts:
+        for trouble in (one for one in kinds if one.kind in place.wire.kinds):
+            for n in range(40):
+                place.wire.plan({n: trouble})
+                with suppress(StoreError):
+                    same(expected, act(), f"the answer of a {name} whose request {n} met {trouble.kind}")
+                met = place.wire.clear()
+                place.troubles += met
+                if not met:
+                    break
+                same(expected, act(), f"the answer of the next {name}")
+
+
 @case("P23", needs=("wire", "unfinished"))
 def strays_of_a_key(place: Place) -> None:
     """``abort`` of a key without an id ends what dead puts of that key have left, and nothing else."""

@@ -29,7 +29,7 @@ class _Classes(WiredBackend):
         return self.other(status, code) or super()._class(status, code)
 
 
-@mutant("403-is-404", "E02", "what is forbidden is taken for missing")
+@mutant("403-is-404", "E02 A01", "what is forbidden is taken for missing")
 class Status403Is404(_Classes):
     def other(self, status: int, code: str) -> type[StoreError] | None:
         return ObjectNotFoundError if status == 403 else None

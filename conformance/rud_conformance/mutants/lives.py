@@ -8,7 +8,7 @@ import threading
 from typing import Any, ClassVar
 
 from rud.errors import StoreError
-from rud.store import ObjectMeta, PutResult, Sink, Source
+from rud.store import Capabilities, ObjectMeta, PutResult, Sink, Source
 from rud_conformance.harnesses import Wired
 from rud_conformance.mutants import mutant
 from rud_conformance.wired import WiredBackend
@@ -119,11 +119,16 @@ class OfOneThread(WiredBackend):
             raise StoreError.during(operation, key, "another thread")
 
 
-@mutant("asks-when-built", "Z17", "building an instance makes a request")
+@mutant("asks-when-built", "Z17 A03", "building an instance makes a request")
 class AsksWhenBuilt(WiredBackend):
     def __init__(self, bucket: str, prefix: str = "") -> None:
         super().__init__(bucket, prefix)
         list(self.list(""))
+
+    @property
+    def capabilities(self) -> Capabilities:
+        list(self.list(""))
+        return super().capabilities
 
 
 @mutant("built-one-at-a-time", "T07", "instances cannot be built by two threads at once")

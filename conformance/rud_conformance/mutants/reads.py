@@ -260,7 +260,7 @@ class NothingIsAnError(WiredBackend):
         return iter(found)
 
 
-@mutant("as-far-as-it-went", "L15", "a page that fails ends the listing")
+@mutant("as-far-as-it-went", "L15 P24", "a page that fails ends the listing")
 class AsFarAsItWent(WiredBackend):
     def _pages(self, prefix: str) -> Iterator[tuple[str, Stored]]:
         try:
@@ -378,7 +378,7 @@ class ProbeStays(WiredBackend):
         self._service.by_hand(f"{self._prefix}.probe", b"")
 
 
-@mutant("probe-says-yes", "X08", "a probe always passes")
+@mutant("probe-says-yes", "X08 A02", "a probe always passes")
 class ProbeSaysYes(WiredBackend):
     def probe(self) -> None:
         self._check_open("probe", "")
