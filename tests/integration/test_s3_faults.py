@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rud_fakes._http.faults import Action
 from rud_fakes.s3 import Fault, S3Server
 from rud_fakes.servers import Versitygw
 
@@ -28,6 +29,7 @@ from rud.errors import (
     UnsupportedOperationError,
     UploadExistsError,
 )
+from rud.store import PutMode
 from tests.support.contract import get, put
 from tests.support.s3 import CREDENTIALS, ONE_TRY, PART, SMALL_PARTS, address_of, content, new_place
 
@@ -144,6 +146,18 @@ def test_connections_that_break(server: S3Server, store: S3ObjectStore, fault: F
     if fault.operation != "*":
         assert server.uploads == {}
         assert server.objects == {}
+
+
+@pytest.mark.parametrize("action", ["reset_before", "lost_reply"])
+def test_a_connection_that_breaks_after_a_miss(server: S3Server, store: S3ObjectStore, action: Action) -> None:
+    """When an object is missing and the question why breaks off, that is transient: no file of certificates is."""
+    server.add(Fault("GetObject", action))
+    with pytest.raises(ObjectStoreTransientError):
+        store.head("missing")
+
+    server.add(Fault("GetObject", action))
+    with pytest.raises(ObjectStoreTransientError):
+        put(store, "k", content(PART + 1), mode=PutMode.CREATE)
 
 
 def test_a_server_that_is_away(server: S3Server, store: S3ObjectStore) -> None:

@@ -1,0 +1,272 @@
+"""Runs cases over a harness."""
+
+from __future__ import annotations
+
+import ast
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+from rud._clock import Clock, SystemClock, new_random
+from rud.store import Capabilities
+from rud_conformance.harness import Harness, harness_of
+from rud_conformance.place import Place
+from rud_conformance.registry import Case, Profile, case_of, cases
+from rud_conformance.verdict import HarnessError, InconclusiveError, NotOfferedError, Result, Verdict
+
+_CAPABILITIES = frozenset(field.name for field in fields(Capabilities))
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Of one case: at most so many examples, in at most so many seconds; given up after ``limit`` seconds."""
+
+    examples: int
+    seconds: float
+    limit: float
+
+
+BUDGETS: dict[Profile, Budget] = {
+    "smoke": Budget(25, 1.0, 30.0),
+    "quick": Budget(120, 2.0, 60.0),
+    "full": Budget(600, 60.0, 600.0),
+}
+"""``quick`` is meant for two cores and 60 seconds, ``smoke`` for 20."""
+FLOORS: dict[Profile, int] = {"smoke": 45, "quick": 80, "full": 80}
+"""So many cases have to be executed, or the run proves nothing."""
+
+
+class Run:
+    """One profile over one harness. ``seed``: ``None`` makes the same choices each time. ``limit``: seconds of a case."""
+
+    def __init__(
+        self,
+        harness: object,
+        profile: Profile = "quick",
+        *,
+        seed: int | None = None,
+        limit: float | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.name = harness if isinstance(harness, str) else _name_of(harness)
+        self.harness: Harness = harness_of(harness)
+        self.profile = profile
+        self._seed = seed
+        self._limit = BUDGETS[profile].limit if limit is None else limit
+        self._clock = clock or SystemClock()
+        # Scopes of two runs in one store never meet.
+        self.scopes = f"rud-conf-{new_random().getrandbits(40):010x}"
+
+    def results(self, chosen: Iterable[Case] | None = None) -> Iterator[Result]:
+        """What becomes of each case, in turn."""
+        for one in cases(self.profile) if chosen is None else chosen:
+            yield self.result(one)
+
+    def result(self, case: Case) -> Result:
+        """What becomes of ``case``; within the time limit of the profile."""
+        began = self._clock.monotonic()
+        trial = _Trial(self, case)
+        thread = threading.Thread(target=trial.run, name=f"rud-conformance-{case.id}", daemon=True)
+        thread.start()
+        thread.join(self._limit)
+        took = self._clock.monotonic() - began
+        if thread.is_alive():
+            verdict, reason = Verdict.INCONCLUSIVE, f"not done after {self._limit:g} s"
+        else:
+            verdict, reason = trial.verdict, trial.reason
+        script = ""
+        if verdict is Verdict.FAIL:
+            script = script_for(case, self.name, trial.data)
+        notes = tuple(trial.notes)
+        return Result(case.id, verdict, reason, took, trial.examples, trial.troubles, script, notes)
+
+    def place(self) -> Place:
+        """A new one."""
+        return Place(self.harness, self.scopes)
+
+    def over(self, began: float) -> bool:
+        return self._clock.monotonic() - began > BUDGETS[self.profile].seconds
+
+    def now(self) -> float:
+        return self._clock.monotonic()
+
+    def executable(self) -> list[Case]:
+        """The cases of the profile whose needs are met."""
+        place = self.place()
+        try:
+            return [one for one in cases(self.profile) if _lacking(one, place) is None]
+        finally:
+            place.close()
+
+    def settings(self, case: Case) -> Any:
+        """How Hypothesis is to go about ``case``."""
+        from hypothesis import HealthCheck, Verbosity, settings
+
+        examples = BUDGETS[self.profile].examples * case.weight
+        if self.harness.limits.slow:
+            examples /= 5
+        return settings(
+            max_examples=max(5, int(examples)),
+            derandomize=self._seed is None,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.quiet,
+            report_multiple_bugs=False,
+            print_blob=False,
+        )
+
+    def seeded(self, test: Callable[..., None]) -> Callable[..., None]:
+        if self._seed is None:
+            return test
+        from hypothesis import seed
+
+        return seed(self._seed)(test)
+
+
+class _Trial:
+    """One case being tried, on a thread of its own."""
+
+    def __init__(self, run: Run, case: Case) -> None:
+        self._run = run
+        self._case = case
+        self.verdict = Verdict.PASS
+        self.reason = ""
+        self.examples = 0
+        self.troubles = 0
+        self.notes: list[str] = []
+        self.data: object = None
+
+    def run(self) -> None:
+        try:
+            if not self._is_lacking():
+                self._try()
+        except HarnessError as error:
+            self._end(Verdict.ERROR, str(error))
+        except NotOfferedError as error:
+            self._end(Verdict.NOT_OFFERED, str(error))
+        except InconclusiveError as error:
+            self._end(Verdict.INCONCLUSIVE, str(error))
+        except AssertionError as error:
+            self._failed(str(error))
+        except BaseException as error:  # noqa: BLE001 - whatever a backend lets out is its failure
+            self._failed(_told(error))
+
+    def _failed(self, reason: str) -> None:
+        if self._run.harness.alive():
+            self._end(Verdict.FAIL, reason)
+        else:
+            self._end(Verdict.INCONCLUSIVE, f"the store does not answer any more; before that: {reason}")
+
+    def _end(self, verdict: Verdict, reason: str) -> None:
+        self.verdict, self.reason = verdict, reason
+
+    def _is_lacking(self) -> bool:
+        place = self._run.place()
+        try:
+            lacking = _lacking(self._case, place)
+            if lacking is None:
+                return False
+            self._end(*lacking)
+            from rud_conformance.cases.capabilities import REFUSALS
+
+            for need in self._case.needs:
+                if need in REFUSALS and getattr(place.capabilities, need) is not True:
+                    REFUSALS[need](place)
+                    self._end(Verdict.REFUSED, str(getattr(place.capabilities, need)))
+            return True
+        finally:
+            self._let_go(place)
+
+    def _try(self) -> None:
+        if self._case.given is None:
+            self._check()
+            return
+        from hypothesis import given
+
+        began = self._run.now()
+        failed = False
+        quiet: list[Exception] = []
+
+        def test(data: object) -> None:
+            nonlocal failed
+            # Once it has failed, each example has to be tried, or shrinking would find that it does not repeat.
+            if quiet or (not failed and self._run.over(began)):
+                return
+            try:
+                self._check(data)
+            except (NotOfferedError, InconclusiveError) as error:
+                quiet.append(error)
+            except BaseException:
+                failed = True
+                self.data = data
+                raise
+
+        strategy = self._case.given(self._run.harness.limits)
+        self._run.seeded(self._run.settings(self._case)(given(strategy)(test)))()
+        if quiet:
+            raise quiet[0]
+
+    def _check(self, *data: object) -> None:
+        place = self._run.place()
+        self.examples += 1
+        try:
+            self._case.check(place, *data)
+        finally:
+            self._let_go(place)
+
+    def _let_go(self, place: Place) -> None:
+        place.close()
+        self.troubles += place.troubles
+        self.notes += [note for note in place.notes if note not in self.notes]
+
+
+def _lacking(case: Case, place: Place) -> tuple[Verdict, str] | None:
+    """Why ``case`` cannot be tried here."""
+    for need in case.needs:
+        if need in _CAPABILITIES:
+            if (offer := getattr(place.capabilities, need)) is not True:
+                return Verdict.NOT_OFFERED, f"declared: {offer}"
+        elif getattr(place.harness, need)(place.scope) is None:
+            return Verdict.NOT_OFFERED, f"the harness has no {need}()"
+    return None
+
+
+def _told(error: BaseException) -> str:
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "rud_conformance/cases" in frame.filename]
+    at = f" (line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
+    return f"{type(error).__name__} was raised{at}: {str(error)!a}"
+
+
+def _name_of(harness: object) -> str:
+    found = harness if isinstance(harness, type) or callable(harness) else type(harness)
+    return f"{found.__module__}:{getattr(found, '__qualname__', type(found).__qualname__)}"
+
+
+def script_for(case: Case, harness: str, data: object) -> str:
+    """A program that shows the failure of ``case`` again; its end is the failure itself."""
+    lines = [
+        f"# {case.id}: {case.property}",
+        "from rud_conformance.run import replay",
+        "",
+    ]
+    if case.given is None:
+        lines.append(f"replay({case.id!r}, {harness!r})")
+    else:
+        shown = ascii(data)
+        ast.literal_eval(shown)  # What cases are fed is plain.
+        lines.append(f"replay({case.id!r}, {harness!r}, {shown})")
+    return "\n".join(lines)
+
+
+def replay(id: str, harness: object, *data: object) -> None:  # noqa: A002 - as in the registry
+    """Try the case ``id`` once, with ``data``; raises what it raises, and returns when it passes."""
+    run = Run(harness)
+    place = run.place()
+    try:
+        case_of(id).check(place, *data)
+    finally:
+        place.close()
+        run.harness.close()
