@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from rud._registry import resolve
-from rud.backends import _gcs_client
 from rud.backends.gcs import GCSObjectStore
 from rud.errors import ConfigurationError, InvalidKeyError, StoreClosedError, UnsupportedOperationError
 from rud.store import PutMode
@@ -148,7 +147,7 @@ def test_where_the_credentials_come_from(
 
 def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The text says what to install; by an HMAC key it is boto3 that is needed."""
-    monkeypatch.setattr(_gcs_client.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match="pip install google-cloud-storage"):
         GCSObjectStore("bucket", endpoint_url=NOWHERE)
     for name, value in HMAC.items():

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 import urllib3.exceptions
-from google.api_core import exceptions as api
-from google.auth import exceptions as auth
+from google.api_core import exceptions as api_exceptions
+from google.auth import exceptions as auth_exceptions
 from rud_fakes.gcs import Fault, GCSServer
 from rud_fakes.gcs.state import QUANTUM
 
@@ -39,6 +39,9 @@ from tests.support.gcs import CHUNK
 from tests.support.s3 import content
 
 LARGE = 2 * CHUNK + 5
+# They have no types.
+api: Any = api_exceptions
+auth: Any = auth_exceptions
 
 
 @pytest.fixture(autouse=True)
@@ -328,7 +331,7 @@ def response(status: int, message: str = "", reason: str = "") -> requests.Respo
 
 
 def answered(status: int, message: str = "") -> Exception:
-    error: Any = api.from_http_status(status, message, response=response(status, message))  # type: ignore[no-untyped-call]
+    error: Any = api.from_http_status(status, message, response=response(status, message))
     assert isinstance(error, Exception)
     return error
 
@@ -372,7 +375,7 @@ def test_an_answer_that_is_no_document() -> None:
     """A proxy's page of HTML has a status all the same."""
     strange = response(502)
     strange._content = b"<html>Bad Gateway"
-    error: Any = api.from_http_status(502, "", response=strange)  # type: ignore[no-untyped-call]
+    error: Any = api.from_http_status(502, "", response=strange)
 
     with pytest.raises(ObjectStoreTransientError, match="HTTP 502"), translated("put", "k"):
         raise error
