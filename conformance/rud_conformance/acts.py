@@ -77,7 +77,7 @@ def same(expected: object, found: object, what: str) -> None:
     raise AssertionError(f"{what}: expected {expected!a}, found {found!a}")
 
 
-def expect(error: type[T] | tuple[type[T], ...], act: Callable[[], object], what: str) -> T:
+def expect(error: type[T] | tuple[type[T], ...], act: Callable[..., object], what: str) -> T:
     """The ``error`` that ``act`` raised; ``AssertionError`` when it raised none or another."""
     classes = error if isinstance(error, tuple) else (error,)
     wanted = " or ".join(one.__name__ for one in classes)
@@ -178,9 +178,9 @@ class Failing(Body):
 class Watched(Body):
     """A source that calls ``act`` once, when the byte ``at`` is about to be read."""
 
-    def __init__(self, data: bytes, act: Callable[[], object], at: int = 0) -> None:
+    def __init__(self, data: bytes, act: Callable[..., object], at: int = 0) -> None:
         super().__init__(io.BytesIO(data), len(data))
-        self._act: Callable[[], object] | None = act
+        self._act: Callable[..., object] | None = act
         self._at = at
 
     def _next(self, most: int) -> bytes:

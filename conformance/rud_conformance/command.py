@@ -25,7 +25,16 @@ from rud_conformance.verdict import HarnessError, Result, Verdict
 _CANARY = b"This object was made by a conformance run, beside the place where it wrote, and should have gone with it."
 
 
-class _AtUri(Harness):
+class _Cleaned(Harness):
+    """Removes what is left of a place by way of the whole, so that a folder of it goes, too."""
+
+    backend: Backend
+
+    def clean(self, scope: str) -> None:
+        _remove_below(self.backend, f"{scope}/")
+
+
+class _AtUri(_Cleaned):
     """Any store that rud knows."""
 
     limits = Limits(part=1 << 20, threshold=1 << 20, slow=True)
@@ -35,6 +44,10 @@ class _AtUri(Harness):
 
     def address(self, scope: str) -> Address:
         return f"{self._uri}/{scope}", {}
+
+
+class _AtS3(_Cleaned, S3):
+    """With parts as small as S3 allows."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,11 +85,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _conformance(given: argparse.Namespace) -> int:
-    harness: Harness = S3(given.uri, {}) if given.uri.startswith("s3:") else _AtUri(given.uri)
+    harness = _AtS3(given.uri, {}) if given.uri.startswith("s3:") else _AtUri(given.uri)
     if not given.yes and not _is_here(given.uri):
         _say(f"{given.uri} is no emulator on this machine: requests may cost money. Say --yes to go on")
         return HARNESS_FAILS
-    backend = resolve(given.uri).open()
+    harness.backend = backend = resolve(given.uri).open()
     try:
         if any(True for _ in backend.list("")):
             _say(f"{given.uri} is not empty: give a place where nothing is, below a prefix of its own")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rud._object_store import ObjectStore
 from rud._spec import StoreSpec
@@ -21,6 +21,7 @@ from rud_conformance.verdict import HarnessError, InconclusiveError, NotOfferedE
 from rud_conformance.wire import Trouble, Wire
 
 T = TypeVar("T")
+Opened = TypeVar("Opened", Backend, ObjectStore, Downloader)
 _CLOSED_WITHIN = 5.0
 """Seconds."""
 
@@ -159,15 +160,11 @@ class Place:
                 self._opened.pop().close()
 
     def _clean(self) -> None:
-        if not self._opened:
-            return
-        with suppress(Exception):
-            backend = self.harness.open(self.scope)
-            for meta in list(backend.list("")):
-                backend.delete(meta.key)
-            backend.close()
+        if self._opened:
+            with suppress(Exception):
+                self.harness.clean(self.scope)
 
-    def _kept(self, opened: Any) -> Any:
+    def _kept(self, opened: Opened) -> Opened:
         self._opened.append(opened)
         return opened
 

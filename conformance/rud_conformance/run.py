@@ -39,7 +39,10 @@ FLOORS: dict[Profile, int] = {"smoke": 45, "quick": 80, "full": 80}
 
 
 class Run:
-    """One profile over one harness. ``seed``: ``None`` makes the same choices each time. ``limit``: seconds of a case."""
+    """One profile over one harness.
+
+    ``seed``: ``None`` makes the same choices each time. ``limit``: seconds after which a case is given up.
+    """
 
     def __init__(
         self,

@@ -38,10 +38,11 @@ class ConformanceSuite:
         """The run of this class."""
         node = request.node.getparent(pytest.Class)
         assert node is not None
-        if _RUN not in node.stash:
+        run: Run | None = node.stash.get(_RUN, None)
+        if run is None:
             node.stash[_RUN] = run = _run_of(rud_harness, request.config, type(self))
             node.addfinalizer(run.harness.close)
-        return node.stash[_RUN]
+        return run
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """A test for each case of the profile."""

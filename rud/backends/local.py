@@ -111,6 +111,8 @@ class LocalObjectStore(Backend):
         return PutResult(etag=_etag(status))
 
     def get(self, key: str, sink: Sink, *, start: int = 0) -> ObjectMeta:
+        if start < 0:
+            raise ValueError(f"start is an offset from the beginning, not {start}")
         file = self._open("get", key)
         try:
             with translated("get", key):

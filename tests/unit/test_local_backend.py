@@ -326,6 +326,14 @@ def test_errors_of_the_sink_are_its_own(backend: LocalObjectStore) -> None:
     assert type(caught.value) is OSError
 
 
+def test_a_get_from_before_the_beginning(backend: LocalObjectStore) -> None:
+    """A negative start is the caller's mistake, not a trouble of the file system."""
+    put(backend, "k", b"x")
+
+    with pytest.raises(ValueError, match="-1"):
+        get(backend, "k", -1)
+
+
 def test_a_large_put_that_was_killed_can_be_aborted(folder: Path, backend: LocalObjectStore) -> None:
     """What a kill leaves of a put over 1 MiB is no object, and ``abort`` removes it by the id that was announced."""
     told: list[str] = []

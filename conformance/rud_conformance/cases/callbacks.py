@@ -89,9 +89,13 @@ def failure(place: Place) -> None:
             if trouble.kind not in place.wire.kinds:
                 continue
             calls: Calls = []
+
+            def callback(done: int, total: int, calls: Calls = calls) -> None:
+                calls.append((done, total))
+
             place.wire.plan({1: trouble} if name == "download" else {0: trouble})
             try:
-                transfer(lambda done, total, calls=calls: calls.append((done, total)))
+                transfer(callback)
             except StoreError:
                 same(0, calls.count((size, size)), f"how often a failed {name} ({trouble.kind}) was told to be done")
             place.troubles += place.wire.clear()
@@ -175,7 +179,7 @@ def sums_are_not_progress(place: Place) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise LookupError
 
-    inner.put = refuse  # type: ignore[method-assign]  # of this instance alone
+    inner.put = refuse  # type: ignore[method-assign, assignment]  # of this instance alone
     store = place.harness.store(inner)
     expect(StoreError, lambda: store.upload_object("k", source, callback=lambda *call: calls.append(call)), "an upload")
     same([], calls, "the calls of an upload whose put did nothing")

@@ -12,7 +12,7 @@ from rud_conformance.place import Place
 from rud_conformance.registry import case
 
 
-def at_once(acts: list[Callable[[], object]], seconds: float = 60) -> list[BaseException | None]:
+def at_once(acts: list[Callable[..., object]], seconds: float = 60) -> list[BaseException | None]:
     """Run each in a thread of its own; what each raised."""
     start = threading.Barrier(len(acts))
     ended: list[BaseException | None] = [None] * len(acts)

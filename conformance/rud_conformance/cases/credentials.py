@@ -11,7 +11,7 @@ from rud_conformance.place import Place
 from rud_conformance.registry import case
 
 
-def _writes(backend: Backend, place: Place) -> dict[str, Callable[[], object]]:
+def _writes(backend: Backend, place: Place) -> dict[str, Callable[..., object]]:
     return {
         "put": lambda: put(backend, "k", b"theirs"),
         "put of a new key": lambda: put(backend, "new", b"theirs"),
@@ -21,7 +21,7 @@ def _writes(backend: Backend, place: Place) -> dict[str, Callable[[], object]]:
     }
 
 
-def _reads(backend: Backend) -> dict[str, Callable[[], object]]:
+def _reads(backend: Backend) -> dict[str, Callable[..., object]]:
     return {
         "get": lambda: get(backend, "k"),
         "get of what is missing": lambda: get(backend, "no"),

@@ -23,10 +23,10 @@ from rud_conformance.registry import case
 from rud_conformance.wire import Trouble
 
 
-def _operations(place: Place, key: str = "k", *, parts: bool = True) -> dict[str, Callable[[], object]]:
+def _operations(place: Place, key: str = "k", *, parts: bool = True) -> dict[str, Callable[..., object]]:
     """What is asked of an object that is there."""
     backend = place.backend
-    found: dict[str, Callable[[], object]] = {
+    found: dict[str, Callable[..., object]] = {
         "put": lambda: put(backend, key, b"new"),
         "get": lambda: get(backend, key),
         "head": lambda: backend.head(key),
@@ -38,7 +38,9 @@ def _operations(place: Place, key: str = "k", *, parts: bool = True) -> dict[str
     return found
 
 
-def _under(place: Place, trouble: Trouble, act: Callable[[], object], error: type[StoreError], what: str) -> StoreError:
+def _under(
+    place: Place, trouble: Trouble, act: Callable[..., object], error: type[StoreError], what: str
+) -> StoreError:
     place.needs_kind(trouble.kind)
     place.all_fail(trouble)
     try:

@@ -85,7 +85,7 @@ def after_close(place: Place) -> None:
     backend = place.another()
     _use_only_reads(backend)
     backend.close()
-    operations: dict[str, Callable[[], object]] = {
+    operations: dict[str, Callable[..., object]] = {
         "put": lambda: put(backend, "k", b"new"),
         "get": lambda: get(backend, "k"),
         "head": lambda: backend.head("k"),

@@ -58,7 +58,7 @@ def impossible(place: Place) -> None:
     """Empty keys, NUL, lone surrogates and what is no text are refused by every operation, and nothing is stored."""
     backend = place.backend
     for key in ("", "a\0b", "\ud800", "a/\udfff", b"bytes", None, 7):
-        operations: dict[str, Callable[[], object]] = {
+        operations: dict[str, Callable[..., object]] = {
             "put": lambda key=key: put(backend, key, b"x"),
             "get": lambda key=key: get(backend, key),
             "head": lambda key=key: backend.head(key),

@@ -98,12 +98,12 @@ def race(place: Place) -> None:
         same(bytes([won[0]]) * 40, get(place.backend, key), "the bytes")
 
 
-def _creating(place: Place, key: str, number: int) -> Callable[[], object]:
+def _creating(place: Place, key: str, number: int) -> Callable[..., object]:
     backend = place.another()
     return lambda: put(backend, key, bytes([number]) * 40, create=True)
 
 
-def _at_once(acts: list[Callable[[], object]]) -> list[BaseException | None]:
+def _at_once(acts: list[Callable[..., object]]) -> list[BaseException | None]:
     start = threading.Barrier(len(acts))
     ended: list[BaseException | None] = [None] * len(acts)
 
@@ -158,7 +158,7 @@ def create_whose_reply_is_lost(place: Place) -> None:
         same("mine", place.backend.head(key).entry_id, "the id of the object")
 
 
-def _requests_of(place: Place, act: Callable[[], object]) -> int:
+def _requests_of(place: Place, act: Callable[..., object]) -> int:
     before = len(place.wire.requests())
     act()
     return len(place.wire.requests()) - before

@@ -158,7 +158,7 @@ def the_old_one_stays(place: Place) -> None:
     put(place.backend, "k", b"old", entry_id="old")
     before = place.backend.head("k")
     size = place.limits.threshold + 5
-    attempts: list[Callable[[], object]] = [
+    attempts: list[Callable[..., object]] = [
         lambda: put(place.backend, "k", b"evil", checksum=google_crc32c.value(b"good")),
         lambda: put(place.backend, "k", coded(size), checksum=1),
         lambda: put(place.backend, "k", Failing(coded(size), KeyError("x"), at=size // 2)),
@@ -359,7 +359,7 @@ def sweep_of_reads(place: Place) -> None:
     for number in range(2 * place.limits.page + 1 if place.limits.page < 20 else 3):
         put(place.backend, f"k{number:03}", b"x%d" % number)
     truth = names(place.backend)
-    acts: list[tuple[str, Callable[[], object], object]] = [
+    acts: list[tuple[str, Callable[..., object], object]] = [
         ("get", lambda: get(place.backend, "k001"), b"x1"),
         ("head", lambda: place.backend.head("k001").size, 2),
         ("list", lambda: names(place.backend), truth),
@@ -369,7 +369,7 @@ def sweep_of_reads(place: Place) -> None:
         for trouble in (one for one in kinds if one.kind in place.wire.kinds):
             for n in range(40):
                 place.wire.plan({n: trouble})
-                with suppress(StoreError):
+                with contextlib.suppress(StoreError):
                     same(expected, act(), f"the answer of a {name} whose request {n} met {trouble.kind}")
                 met = place.wire.clear()
                 place.troubles += met

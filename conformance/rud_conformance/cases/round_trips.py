@@ -102,7 +102,8 @@ def sources(place: Place) -> None:
     real.chmod(0o444)
     link = place.folder / "link"
     link.symlink_to(real)
-    for number, given in enumerate((real, str(real), os.path.relpath(real), link)):
+    sources: list[str | Path] = [real, str(real), os.path.relpath(real), link]
+    for number, given in enumerate(sources):
         place.store.upload_object(f"{number}", given)
         same(b"content", get(place.backend, f"{number}"), f"the upload of {type(given).__name__}")
 

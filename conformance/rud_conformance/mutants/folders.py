@@ -38,14 +38,14 @@ class _InFolder(Harness):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class OfOneProcess(LocalObjectStore):
+class PerProcess(LocalObjectStore):
     def __init__(self, bucket: str, prefix: str = "") -> None:
         super().__init__(f"{bucket}/{os.getpid()}", prefix)
 
 
 @mutant("of-one-process", "V03", "each process has a store of its own")
 class OfOneProcess(_InFolder):
-    backend = OfOneProcess
+    backend = PerProcess
 
 
 class Direct(LocalObjectStore):

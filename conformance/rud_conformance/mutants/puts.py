@@ -385,7 +385,7 @@ class RevokedIsTheEnd(WiredBackend):
 class AroundTheBody(WiredBackend):
     def _read(self, source: Source, size: int) -> bytes:
         file = getattr(source, "_file", source)
-        return file.read(size)  # type: ignore[no-any-return]  # bytes
+        return file.read(size)
 
 
 @mutant("delete-says-yes", "P22", "a delete that fails says that it succeeded")

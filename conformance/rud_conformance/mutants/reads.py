@@ -111,14 +111,10 @@ class StaleReads(WiredBackend):
 @mutant("by-offset", "V11 L22", "pages are counted, so that what is put or deleted meanwhile shifts them")
 class ByOffset(WiredBackend):
     def list(self, prefix: str) -> Iterator[ObjectMeta]:
-        self._check_open("list", prefix)
         at = 0
-        while page := self._page_at(prefix, at):
+        while page := tuple(super().list(prefix))[at : at + PAGE]:
             yield from page
             at += PAGE
-
-    def _page_at(self, prefix: str, at: int) -> list[ObjectMeta]:
-        return list(super().list(prefix))[at : at + PAGE]
 
 
 @mutant("foreign-hidden", "V13", "objects that somebody else has stored are not listed")
