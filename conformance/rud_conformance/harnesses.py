@@ -32,7 +32,9 @@ class Memory(Harness):
     ephemeral = True
 
     def address(self, scope: str) -> Address:
-        return f"memory://rud-conformance/{scope}", {}
+        # A bucket for each place, shared with what lies below it: a listing looks at the whole of it.
+        seed, number, *below = scope.split("/")
+        return f"memory://{seed}-{number}/{'/'.join([NESTED, *below])}", {}
 
 
 class Folder(Harness):

@@ -34,6 +34,8 @@ BUDGETS: dict[Profile, Budget] = {
     "full": Budget(600, 60.0, 600.0),
 }
 """``quick`` is meant for two cores and 60 seconds, ``smoke`` for 20."""
+SHRINKING = 5.0
+"""Seconds."""
 FLOORS: dict[Profile, int] = {"smoke": 45, "quick": 80, "full": 80}
 """So many cases have to be executed, or the run proves nothing."""
 
@@ -41,7 +43,8 @@ FLOORS: dict[Profile, int] = {"smoke": 45, "quick": 80, "full": 80}
 class Run:
     """One profile over one harness.
 
-    ``seed``: ``None`` makes the same choices each time. ``limit``: seconds after which a case is given up.
+    ``seed``: ``None`` makes the same choices each time. ``limit``: seconds after which a case is given up. ``shrink``:
+    look for a small example of a failure.
     """
 
     def __init__(
@@ -51,12 +54,14 @@ class Run:
         *,
         seed: int | None = None,
         limit: float | None = None,
+        shrink: bool = True,
         clock: Clock | None = None,
     ) -> None:
         self.name = harness if isinstance(harness, str) else _name_of(harness)
         self.harness: Harness = harness_of(harness)
         self.profile = profile
         self._seed = seed
+        self._shrink = shrink
         self._limit = BUDGETS[profile].limit if limit is None else limit
         self._clock = clock or SystemClock()
         # Scopes of two runs in one store never meet.
@@ -92,6 +97,10 @@ class Run:
     def over(self, began: float) -> bool:
         return self._clock.monotonic() - began > BUDGETS[self.profile].seconds
 
+    def has_shrunk(self, failed: float) -> bool:
+        """Whether a failure found at that time is small enough, as far as time goes."""
+        return self._clock.monotonic() - failed > SHRINKING
+
     def now(self) -> float:
         return self._clock.monotonic()
 
@@ -105,7 +114,7 @@ class Run:
 
     def settings(self, case: Case) -> Any:
         """How Hypothesis is to go about ``case``."""
-        from hypothesis import HealthCheck, Verbosity, settings
+        from hypothesis import HealthCheck, Phase, Verbosity, settings
 
         examples = BUDGETS[self.profile].examples * case.weight
         if self.harness.limits.slow:
@@ -119,6 +128,7 @@ class Run:
             verbosity=Verbosity.quiet,
             report_multiple_bugs=False,
             print_blob=False,
+            phases=[Phase.generate, Phase.shrink] if self._shrink else [Phase.generate],
         )
 
     def seeded(self, test: Callable[..., None]) -> Callable[..., None]:
@@ -190,20 +200,24 @@ class _Trial:
         from hypothesis import given
 
         began = self._run.now()
-        failed = False
+        failed: float | None = None
+        failing: set[str] = set()
         quiet: list[Exception] = []
 
         def test(data: object) -> None:
             nonlocal failed
-            # Once it has failed, each example has to be tried, or shrinking would find that it does not repeat.
-            if quiet or (not failed and self._run.over(began)):
+            if quiet or (failed is None and self._run.over(began)):
+                return
+            # What has failed once has to fail again, or Hypothesis would call it flaky.
+            if failed is not None and self._run.has_shrunk(failed) and ascii(data) not in failing:
                 return
             try:
                 self._check(data)
             except (NotOfferedError, InconclusiveError) as error:
                 quiet.append(error)
             except BaseException:
-                failed = True
+                failed = self._run.now() if failed is None else failed
+                failing.add(ascii(data))
                 self.data = data
                 raise
 

@@ -28,7 +28,7 @@ def kills(profile: Profile = "quick", *, seed: int | None = None, chosen: Iterab
     """Each mutant against each of its cases."""
     found: list[Kill] = []
     for one in mutants() if chosen is None else chosen:
-        run = Run(one.harness, profile, seed=seed)
+        run = Run(one.harness, profile, seed=seed, shrink=False)
         try:
             for killer in one.killers:
                 result = run.result(case_of(killer))
