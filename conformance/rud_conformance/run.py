@@ -59,7 +59,7 @@ class Run:
     ) -> None:
         self.name = harness if isinstance(harness, str) else _name_of(harness)
         self.harness: Harness = harness_of(harness)
-        self.profile = profile
+        self.profile: Profile = profile
         self._seed = seed
         self._shrink = shrink
         self._limit = BUDGETS[profile].limit if limit is None else limit
@@ -124,7 +124,7 @@ class Run:
             derandomize=self._seed is None,
             database=None,
             deadline=None,
-            suppress_health_check=list(HealthCheck),
+            suppress_health_check=[*HealthCheck.__members__.values()],
             verbosity=Verbosity.quiet,
             report_multiple_bugs=False,
             print_blob=False,

@@ -7,6 +7,7 @@ import os
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 
@@ -182,12 +183,12 @@ def replaced_meanwhile(place: Place) -> None:
     other, inner = place.another(), place.another()
     head = inner.head
 
-    def head_and_replace(key: str):  # type: ignore[no-untyped-def]  # ObjectMeta
+    def head_and_replace(key: str) -> Any:
         meta = head(key)
         put(other, "k", new)
         return meta
 
-    inner.head = head_and_replace  # type: ignore[method-assign]  # of this instance alone
+    setattr(inner, "head", head_and_replace)  # noqa: B010  # of this instance alone
     store = place.harness.store(inner)
     copy = place.folder / "copy"
     try:

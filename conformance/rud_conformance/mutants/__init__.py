@@ -6,6 +6,7 @@ Each mutant names the cases that have to kill it, each by itself. Most derive fr
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -55,14 +56,8 @@ def _harness(name: str, cls: type[Any]) -> type[Harness]:
 
 def mutants() -> list[Mutant]:
     """All of them."""
-    from rud_conformance.mutants import callers as _callers  # noqa: F401 - enters them
-    from rud_conformance.mutants import errors as _errors  # noqa: F401 - enters them
-    from rud_conformance.mutants import folders as _folders  # noqa: F401 - enters them
-    from rud_conformance.mutants import keys as _keys  # noqa: F401 - enters them
-    from rud_conformance.mutants import lives as _lives  # noqa: F401 - enters them
-    from rud_conformance.mutants import puts as _puts  # noqa: F401 - enters them
-    from rud_conformance.mutants import reads as _reads  # noqa: F401 - enters them
-
+    for module in ("callers", "errors", "folders", "keys", "lives", "puts", "reads"):
+        importlib.import_module(f"rud_conformance.mutants.{module}")  # which enters them
     return list(_mutants.values())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -170,9 +171,7 @@ class SinksAreStores(WiredBackend):
 @mutant("asked-again", "E24", "what is for good is asked three times")
 class AskedAgain(WiredBackend):
     def head(self, key: str) -> ObjectMeta:
-        for _ in range(3):
-            try:
+        for _ in range(2):
+            with contextlib.suppress(StoreError):
                 return super().head(key)
-            except StoreError as error:
-                last = error
-        raise last
+        return super().head(key)

@@ -352,7 +352,8 @@ class RangeNotChecked(WiredBackend):
 class DeclaresFalse(WiredBackend):
     @property
     def capabilities(self) -> Capabilities:
-        return replace(super().capabilities, fsync=False)  # type: ignore[arg-type]  # which is the mistake
+        wrong: Any = False
+        return replace(super().capabilities, fsync=wrong)
 
 
 @mutant("declares-by-use", "X01", "what is offered depends on what was done")
