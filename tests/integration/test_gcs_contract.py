@@ -153,6 +153,19 @@ def test_families_of_keys(gcs_server: GCSAddress, family: list[str]) -> None:
     assert len({store.uri(key) for key in family}) == len(family)
 
 
+def test_a_listing_tells_what_a_look_tells(gcs_server: GCSAddress) -> None:
+    """Size, etag, sum, time and id; what somebody else has stored has no id."""
+    place = new_gcs_place(gcs_server, "some/prefix")
+    store = place.store()
+    put(store, "a", b"content", entry_id="id")
+    path = f"/upload/storage/v1/b/{place.bucket}/o?uploadType=media&name=some%2Fprefix%2Fb"
+    assert gcs_server.ask("POST", path, b"theirs")[0] == 200
+
+    assert list(store.list("")) == [store.head("a"), store.head("b")]
+    assert [meta.entry_id for meta in store.list("")] == ["id", None]
+    assert store.head("b").checksum == google_crc32c.value(b"theirs")
+
+
 def test_the_longest_key(gcs_server: GCSAddress) -> None:
     """A key of 1,024 bytes with its prefix is kept."""
     room = 1024 - len("some/prefix/")

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import google_crc32c
 import pytest
 import requests
 import urllib3.exceptions
@@ -73,6 +74,37 @@ def test_one_request_or_chunks(server: GCSServer, store: GCSObjectStore) -> None
     assert operations(server)[1:] == ["StartUpload", *["UploadChunk"] * 3]
     assert [request.bytes_in for request in server.requests[2:]] == [CHUNK, CHUNK, 5]
     assert server.sessions == []
+
+
+@pytest.mark.parametrize("checksum", [True, False], ids=["known before", "not known"])
+@pytest.mark.parametrize("size", [10, LARGE])
+def test_the_service_verifies_the_sum(size: int, *, checksum: bool) -> None:
+    """A bit that is wrong on the way is noticed by the service itself, before there is an object: it has the sum with
+    the object to be, or at the latest with the last chunk."""
+    crc = google_crc32c.value(content(size))
+    with GCSServer("bucket") as server:
+        store = GCSObjectStore("bucket", endpoint_url=server.url)
+        body = Changing(content(size))
+        with pytest.raises(IntegrityError, match="doesn't match calculated"):
+            put(store, "k", Body(body, size), checksum=crc if checksum else None)
+
+        assert server.objects == {}
+        assert "DeleteObject" not in operations(server)
+
+
+class Changing(io.BytesIO):
+    """A file of which each byte that is read a second time is another: as if it were spoilt after it was summed."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._seen = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        begin = self.tell()
+        data = super().read(size)
+        is_new = begin >= self._seen
+        self._seen = max(self._seen, begin + len(data))
+        return data if is_new else bytes(255 - byte for byte in data)
 
 
 @pytest.mark.parametrize("skip", [0, 1, 2])
