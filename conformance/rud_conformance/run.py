@@ -7,7 +7,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 from rud._clock import Clock, SystemClock, new_random
 from rud.store import Capabilities
@@ -124,7 +124,7 @@ class Run:
             derandomize=self._seed is None,
             database=None,
             deadline=None,
-            suppress_health_check=[*HealthCheck.__members__.values()],
+            suppress_health_check=list(cast(Any, HealthCheck)),  # its members are of another type to pyright
             verbosity=Verbosity.quiet,
             report_multiple_bugs=False,
             print_blob=False,
