@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import threading
 from collections.abc import Callable
@@ -140,6 +141,7 @@ class Body:
     def read(self, size: int | None = -1) -> bytes:
         """Up to ``size`` bytes (all that is left when negative or ``None``); ``b""`` at the end."""
         chunk = self._next(self._length if size is None or size < 0 else size)
+        self._sum(chunk)
         if chunk and self._on_read is not None:
             self._on_read(self._summed)
         return chunk
@@ -150,7 +152,10 @@ class Body:
         crc = 0
         while (left := start + size - self._position) > 0 and (chunk := self._next(min(CHUNK, left))):
             crc = google_crc32c.extend(crc, chunk)
-        return Section(self._read_for_section, start, self._position - start, crc, self._section_read)
+        length = self._position - start
+        if start == self._summed and length:
+            self._know(joined_crc32c(self._crc, crc, length), length)
+        return Section(self._read_for_section, start, length, crc, self._section_read)
 
     def _next(self, most: int) -> bytes:
         self._refuse_if_revoked()
@@ -158,7 +163,6 @@ class Body:
         if wanted == 0:
             return b""
         chunk = self._read_at(self._position, wanted)
-        self._sum(chunk)
         self._position += len(chunk)
         return chunk
 
@@ -185,11 +189,14 @@ class Body:
             raise BodyRevoked
 
     def _sum(self, chunk: bytes) -> None:
-        known = self._summed - self._position
-        if not 0 <= known < len(chunk):
-            return
-        self._crc = google_crc32c.extend(self._crc, chunk[known:])
-        self._summed += len(chunk) - known
+        known = self._summed + len(chunk) - self._position
+        if 0 <= known < len(chunk):
+            self._know(google_crc32c.extend(self._crc, chunk[known:]), len(chunk) - known)
+
+    def _know(self, crc: int, further: int) -> None:
+        """``crc`` is the sum of all so far, ``further`` bytes more than before."""
+        self._crc = crc
+        self._summed += further
         if self._summed == self._length and self._expected not in (None, self._crc):
             raise IntegrityError(f"the payload has CRC32C {self._crc:08x}, but {self._expected:08x} was accepted")
 
@@ -201,6 +208,44 @@ class Body:
 
 def _sought(offset: int, whence: int, position: int, length: int) -> int:
     return max(0, {io.SEEK_SET: 0, io.SEEK_CUR: position, io.SEEK_END: length}[whence] + offset)
+
+
+def joined_crc32c(first: int, second: int, length: int) -> int:
+    """The CRC32C of what has ``first``, followed by the ``length`` bytes that have ``second``.
+
+    A CRC is linear: the bytes that follow multiply the sum before them by x^8 each, modulo the polynomial. So whoever
+    has summed the parts need not sum the whole as well. No library that we know does it for CRC32C; it is 0.2 s of a
+    core for each GiB.
+    """
+    return second ^ _times(_shift(length), first) if first else second
+
+
+@functools.lru_cache(maxsize=16)
+def _shift(length: int) -> int:
+    """x^(8 × ``length``), by squaring."""
+    power, square = _ONE, _ONE >> 8
+    while length:
+        if length & 1:
+            power = _times(power, square)
+        square = _times(square, square)
+        length >>= 1
+    return power
+
+
+_ONE = 1 << 31
+"""x^0: the sums are written with the lowest power first, in the highest bit."""
+
+_CASTAGNOLI = 0x82F63B78
+"""x^32 modulo the polynomial of CRC32C (RFC 3720, 12.1), written so."""
+
+
+def _times(one: int, other: int) -> int:
+    product = 0
+    for bit in range(31, -1, -1):
+        if one >> bit & 1:
+            product ^= other
+        other = other >> 1 ^ (_CASTAGNOLI if other & 1 else 0)
+    return product
 
 
 def crc32c_of(file: BinaryIO, length: int, *, offset: int = 0) -> int:

@@ -1,6 +1,6 @@
 """The pool: where callers and the supervisor meet.
 
-One lock, inside ``_changed``, guards the scheduler, the destination and what is counted. It is never held while a file
+One lock, inside ``_monitor``, guards the scheduler, the destination and what is counted. It is never held while a file
 is read, a record is written or a worker is spoken to; the spool's own lock is taken before it, never after.
 """
 
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from rud._links import Link, ProcessLink
+from rud._monitor import Monitor
 from rud._registry import StoreSpec
 from rud._report import Report
 from rud._retry import Destination, RetryPolicy
@@ -63,16 +63,16 @@ class WorkerPool:
         self._spool = spool
         self._runtime = runtime
         self._options = options
-        self._changed = threading.Condition(threading.Lock())
+        self._monitor = Monitor()
         self._scheduler = Scheduler()
         self._destination = Destination(options.outage_timeout, options.policy, answered=options.patient)
         self._settling = Settling(
-            lock=self._changed, scheduler=self._scheduler, destination=self._destination, spool=spool,
+            monitor=self._monitor, scheduler=self._scheduler, destination=self._destination, spool=spool,
             policy=options.policy, chance=runtime.chance, clock=runtime.clock, uri=uri, rank=options.rank,
             durable=options.durable, force=options.force,
         )  # fmt: skip
         self._supervisor = Supervisor(
-            lock=self._changed, scheduler=self._scheduler, destination=self._destination, settling=self._settling,
+            monitor=self._monitor, scheduler=self._scheduler, destination=self._destination, settling=self._settling,
             hire=self._hire, wait=runtime.wait, clock=runtime.clock, chance=runtime.chance, limits=options.limits,
             slots=[Slot() for _ in range(options.workers)], threads=runtime.threads,
         )  # fmt: skip
@@ -86,7 +86,7 @@ class WorkerPool:
         self._folder_left = ""
 
     def __repr__(self) -> str:
-        with self._changed:
+        with self._monitor.lock:
             report = self._counts()
             return f"<WorkerPool {self._scheduler.uploading} uploading, {report}>"
 
@@ -113,7 +113,7 @@ class WorkerPool:
         """Accept a staged file. When this returns, the upload survives the death of every process here."""
 
         def check() -> None:
-            with self._changed:
+            with self._monitor.lock:
                 self.refuse_unless_open()
                 if not overwrite and self._scheduler.pending(key):
                     raise UploadExistsError(
@@ -149,7 +149,7 @@ class WorkerPool:
             entry.id: Transfer(entry, Order.SUSPECT if entry.in_flight else Order.ADOPTED) for entry in adoption.entries
         }
         until = self._runtime.clock.monotonic() + self._options.limits.late_window
-        with self._changed:
+        with self._monitor.lock:
             for transfer in known.values():
                 if transfer.entry.in_flight and not self._options.ends_with_worker:
                     self._scheduler.quiet(transfer, until)  # how long ago its sender has died is not known
@@ -163,16 +163,16 @@ class WorkerPool:
     def cancel(self, transfer: Transfer) -> bool:
         """Withdraw an upload that no worker holds; whether it is cancelled now."""
         self.refuse_in_a_child("cancel")
-        with self._changed:
+        with self._monitor.lock:
             effects = self._scheduler.cancel(transfer)
             if effects is None:
                 return transfer.state is UploadState.CANCELLED
             self._cancelled.append(transfer)
         self._spool.settle(transfer.entry, Outcome.CANCELLED)
-        with self._changed:
+        with self._monitor.lock:
             effects.ended = [ended for ended in effects.ended if ended is not transfer]
             self._settling.take(effects)
-            self._changed.notify_all()
+            self._monitor.notify_all()
         self._runtime.wake()
         return True
 
@@ -188,7 +188,7 @@ class WorkerPool:
     def drain(self, timeout: float | None = None) -> None:
         """Until everything that was accepted before the call has ended; raises as ``wait_for``."""
         if not self._await(self.own(), timeout):
-            with self._changed:
+            with self._monitor.lock:
                 report = self._counts()
             if self._finished:
                 raise UploadTimeoutError(f"the uploader was closed before everything was stored. {report.advice()}")
@@ -196,7 +196,7 @@ class WorkerPool:
 
     def drain_adopted(self, timeout: float | None = None) -> None:
         """``drain`` for what earlier runs have left as well."""
-        with self._changed:
+        with self._monitor.lock:
             everything = list(self._scheduler)
         if not self._await(everything, timeout):
             raise UploadTimeoutError(f"not everything is stored within {timeout} s; the rest stays spooled")
@@ -208,11 +208,11 @@ class WorkerPool:
         """
         self.refuse_in_a_child("probe")
         inquiry = self._destination.inquiry
-        with self._changed:
+        with self._monitor.lock:
             self._destination.ask(self._runtime.clock.monotonic())
         self._runtime.wake()
         self._runtime.wait_until(
-            self._changed, lambda: inquiry.over or bool(self._supervisor.trouble or self._fatal or self._finished), None
+            self._monitor, lambda: inquiry.over or bool(self._supervisor.trouble or self._fatal or self._finished), None
         )
         if not inquiry.over:
             self._raise_trouble()
@@ -222,12 +222,12 @@ class WorkerPool:
 
     def own(self) -> list[Transfer]:
         """What this run has accepted and has not ended."""
-        with self._changed:
+        with self._monitor.lock:
             return [transfer for transfer in self._scheduler if transfer.order is Order.OWN]
 
     def take_failures(self) -> list[Exception]:
         """Errors of own uploads that no caller has been told of; each is handed out once."""
-        with self._changed:
+        with self._monitor.lock:
             failures, self._settling.failures = self._settling.failures, []
             fresh = [transfer for transfer in failures if not transfer.reported]
             for transfer in fresh:
@@ -244,7 +244,7 @@ class WorkerPool:
 
     def call_when_done(self, transfer: Transfer, callback: Callable[[], None]) -> None:
         """Call it once ``transfer`` or what stands for it has ended: now, or on the supervisor's thread."""
-        with self._changed:
+        with self._monitor.lock:
             last = transfer.final
             if not last.ended:
                 # Asked again then: a newer upload may have taken its place.
@@ -259,12 +259,12 @@ class WorkerPool:
 
     def counts(self) -> Report:
         """The counts alone: costs the same however much waits."""
-        with self._changed:
+        with self._monitor.lock:
             return self._counts()
 
     def report(self) -> Report:
         """The counts, and by name all that is not stored."""
-        with self._changed:
+        with self._monitor.lock:
             return self._report()
 
     def close(self, timeout: float) -> Report:
@@ -281,24 +281,27 @@ class WorkerPool:
             self._stopping = True
             self._runtime.wake()
             limit = max(0.0, end - clock.monotonic()) + GRACE
-            self._runtime.wait_until(self._changed, lambda: self._finished, limit)
+            self._runtime.wait_until(self._monitor, lambda: self._finished, limit)
         # Without the lock when the supervisor is stuck with it: a report a moment old is better than none.
-        held = self._changed.acquire(timeout=0.05)
+        held = self._monitor.lock.acquire(timeout=0.05)
         try:
             return self._report()
         finally:
             if held:
-                self._changed.release()
+                self._monitor.lock.release()
 
     # The caller's side
 
     def _enlist(self, entry: SpoolEntry) -> list[Transfer]:
         """Hand an accepted entry to the scheduler, once only, however often it is called."""
-        with self._changed:
-            if entry.id <= self._enlisted:
+        with self._monitor.lock:
+            if entry.id <= self._enlisted or entry.outcome is not None:
                 return []
-            transfer = Transfer(entry)
-            self._settling.take(self._scheduler.submit(transfer, self._offer))
+            # Ctrl-C may have broken off the first call, in the midst of it or at its very end.
+            transfer = self._scheduler.forget(entry.id)
+            if transfer is None:
+                transfer = Transfer(entry)
+                self._settling.take(self._scheduler.submit(transfer, self._offer))
             self._enlisted = entry.id
             resting, self._supervisor.resting = self._supervisor.resting, False
         if resting:
@@ -316,7 +319,7 @@ class WorkerPool:
             return told or hopeless or (raises and self._trouble() is not None)
 
         self._spool.catch_up(self._enlist)
-        if not self._runtime.wait_until(self._changed, over, timeout):
+        if not self._runtime.wait_until(self._monitor, over, timeout):
             return False
         if transfers and raises:
             self._raise_trouble()
@@ -328,7 +331,7 @@ class WorkerPool:
     def _raise_trouble(self) -> None:
         if self._fatal is not None:
             raise PoolError(self._obituary()) from self._fatal
-        with self._changed:
+        with self._monitor.lock:
             trouble, report = self._trouble(), self._counts()
         if trouble is not None:
             raise OutageError(f"uploads to {self._spec.uri} are held up: {trouble}. {report.advice()}") from trouble
@@ -360,9 +363,9 @@ class WorkerPool:
             self._fatal = error
             self._let_workers_go()
         self._folder_left = self._spool.close() or ""
-        with self._changed:
+        with self._monitor.lock:
             self._finished = True
-            self._changed.notify_all()
+            self._monitor.notify_all()
         self._runtime.close()
         return False
 

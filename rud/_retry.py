@@ -179,6 +179,7 @@ class Destination:
 
     def probe_failed(self, error: Exception, now: float, chance: random.Random) -> None:
         self.inquiry.failed(error)
+        self.reopen = self.reopen or isinstance(error, CredentialsExpiredError)
         self._failures += 1
         self._out(error, now, probe_at=now + self.policy.delay(self._failures + 1, error, chance))
 

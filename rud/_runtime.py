@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rud._clock import Clock, SystemClock, new_random
 from rud._links import Link, Mux, ProcessLink, ThreadLink
+from rud._monitor import Monitor
 from rud._registry import StoreSpec
 
 
@@ -36,7 +37,7 @@ class Runtime(Protocol):
         """From now on call ``step`` again and again, until it returns ``False``."""
         ...
 
-    def wait_until(self, changed: threading.Condition, true: Callable[[], bool], timeout: float | None) -> bool:
+    def wait_until(self, monitor: Monitor, true: Callable[[], bool], timeout: float | None) -> bool:
         """A caller's wait: until ``true()`` (asked under the lock) or the seconds are over; what it was last."""
         ...
 
@@ -74,13 +75,11 @@ class ThreadedRuntime:
 
         threading.Thread(target=loop, name="rud-supervisor", daemon=True).start()
 
-    def wait_until(self, changed: threading.Condition, true: Callable[[], bool], timeout: float | None) -> bool:
-        if not changed.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
-            return False
-        try:
-            return changed.wait_for(true, timeout)
-        finally:
-            changed.release()
+    def wait_until(self, monitor: Monitor, true: Callable[[], bool], timeout: float | None) -> bool:
+        if timeout is None:
+            return monitor.wait_for(true)
+        end = self.clock.monotonic() + timeout
+        return monitor.wait_for(true, lambda: max(0.0, end - self.clock.monotonic()))
 
     def run_job(self, job: Callable[[], None]) -> None:
         threading.Thread(target=job, name="rud-sums", daemon=True).start()

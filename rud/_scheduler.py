@@ -74,6 +74,17 @@ class Scheduler:
             self._release(transfer, effects)
         return effects
 
+    def forget(self, entry_id: int) -> Transfer | None:
+        """Undo a ``submit`` of that id that was broken off; its transfer, if a worker holds that by now."""
+        transfer = self._live.get(entry_id)
+        if transfer is None or transfer.state not in _WAITING:
+            return transfer
+        transfer.apply(Event.WITHDRAWN)
+        del self._live[entry_id]
+        if transfer in self._keys.get(transfer.entry.key, ()):
+            self._leave_queue(transfer)
+        return None
+
     def start(self, now: float) -> Transfer | None:
         """The next upload to hand to a worker, now marked as uploading; ``None`` when none may start."""
         while self._due and self._due[0][0] <= now:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from rud._attempt import Job
 from rud._clock import Clock
 from rud._frames import Message
+from rud._monitor import Monitor
 from rud._retry import Blame, Destination, RetryBudget, RetryPolicy
 from rud._scheduler import Effects, Scheduler
 from rud._spool import Outcome, Spool, SpoolEntry
@@ -45,9 +45,9 @@ _OUTCOMES = {
 
 @dataclass(eq=False)
 class Settling:
-    """``lock`` guards ``scheduler``, ``destination``, ``failures`` and the counts, as in the pool."""
+    """``monitor`` guards ``scheduler``, ``destination``, ``failures`` and the counts, as in the pool."""
 
-    lock: threading.Condition
+    monitor: Monitor
     scheduler: Scheduler
     destination: Destination
     spool: Spool
@@ -124,8 +124,8 @@ class Settling:
             while self._effects:
                 self._record(self._effects[0])
                 self._effects.popleft()
-            with self.lock:
-                self.lock.notify_all()
+            with self.monitor.lock:
+                self.monitor.notify_all()
         if self.unrecorded:
             self._record_again()
 
@@ -162,7 +162,7 @@ class Settling:
         """An attempt came back with an error: retried, charged to whom it concerns, or final."""
         from_the_store = isinstance(error, IntegrityError) and error.operation != ""
         if isinstance(error, ObjectStoreTransientError | CredentialsExpiredError) or from_the_store:
-            with self.lock:
+            with self.monitor.lock:
                 blame = self.destination.blame(error, began, now)
             if blame is Blame.KEY:
                 self._charge(transfer, error, now)
@@ -172,7 +172,7 @@ class Settling:
             until = now + self.policy.delay(transfer.attempts + 1, error, self.chance)
             self._decide(lambda: self.scheduler.postpone(transfer, until))
         elif isinstance(error, BucketNotFoundError | ConfigurationError):
-            with self.lock:
+            with self.monitor.lock:
                 self.destination.refuse(error, now)
             self._decide(lambda: self.scheduler.postpone(transfer, now))
         else:
@@ -185,15 +185,15 @@ class Settling:
         if isinstance(
             error, ObjectStoreTransientError | CredentialsExpiredError | BucketNotFoundError | ConfigurationError
         ):
-            with self.lock:
+            with self.monitor.lock:
                 if isinstance(error, BucketNotFoundError | ConfigurationError):
                     self.destination.refuse(error, now)
                 else:
                     self.destination.probe_failed(error, now, self.chance)
-                self.lock.notify_all()
+                self.monitor.notify_all()
             self._doubted.clear()
             return
-        with self.lock:
+        with self.monitor.lock:
             self.destination.inquiry.answered(error)
         self._answered(now)
         doubted, self._doubted = self._doubted, []
@@ -226,17 +226,17 @@ class Settling:
         self._decide(lambda: self.scheduler.postpone(transfer, now + delay))
 
     def _answered(self, now: float) -> None:
-        with self.lock:
+        with self.monitor.lock:
             first = not self.destination.answered
             self.destination.heard(now)
-            self.lock.notify_all()
+            self.monitor.notify_all()
         if first:
             self.spool.answered()
 
     def _decide(self, decision: Callable[[], Effects]) -> None:
-        with self.lock:
+        with self.monitor.lock:
             self.take(decision())
-            self.lock.notify_all()
+            self.monitor.notify_all()
         self.record()
 
     def _fail(self, transfer: Transfer, cause: Exception) -> None:
@@ -280,7 +280,7 @@ class Settling:
             if transfer.successor is not None:
                 self._bequeath(transfer, transfer.successor)
             if not self._settle(transfer):
-                with self.lock:
+                with self.monitor.lock:
                     self.unrecorded.append(transfer)
                     self.scheduler.freeze(transfer.entry.key)
         elif isinstance(transfer.error, UploadError):
@@ -299,11 +299,11 @@ class Settling:
 
     def _announce_failure(self, transfer: Transfer, error: UploadError) -> None:
         logger.error("%s%s", error, f"; it is kept in {error.kept_at}" if error.kept_at else "")
-        with self.lock:
+        with self.monitor.lock:
             self.failed.append(transfer)
             if transfer.order is Order.OWN:
                 self.failures.append(transfer)
-            self.lock.notify_all()
+            self.monitor.notify_all()
 
     def _settle(self, transfer: Transfer) -> bool:
         # What comes after it waits for its successor, also when another process has taken both over.
@@ -314,6 +314,6 @@ class Settling:
         for transfer in list(self.unrecorded):
             if not self._settle(transfer):
                 return
-            with self.lock:
+            with self.monitor.lock:
                 self.unrecorded.remove(transfer)
                 self.scheduler.thaw(transfer.entry.key)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rud._clock import Clock
 from rud._frames import Message
 from rud._links import Link
+from rud._monitor import Monitor
 from rud._retry import Destination
 from rud._scheduler import Scheduler
 from rud._settling import Settling
@@ -37,11 +37,12 @@ POISON = 3
 class Supervisor:
     """Everything that happens between the queues and the workers.
 
-    ``lock`` guards ``scheduler`` and ``destination`` (with the pool); the slots belong to this thread alone. ``hire``
-    makes a worker, ``wait`` returns when a worker or another thread has something for us or when the seconds are over.
+    ``monitor`` guards ``scheduler`` and ``destination`` (with the pool); the slots belong to this thread alone.
+    ``hire`` makes a worker, ``wait`` returns when a worker or another thread has something for us or when the seconds
+    are over.
     """
 
-    lock: threading.Condition
+    monitor: Monitor
     scheduler: Scheduler
     destination: Destination
     settling: Settling
@@ -97,7 +98,7 @@ class Supervisor:
     def _until_next(self, now: float) -> float | None:
         times = [slot.deadline for slot in self.slots if slot.deadline is not None]
         times += [slot.start_at for slot in self.slots if slot.phase is Phase.DOWN]
-        with self.lock:
+        with self.monitor.lock:
             due = self.scheduler.next_due() if self.destination.open and self._idle() else None
             probe = self.destination.next_time() if self._idle() else None
         times += [time for time in (due, probe) if time is not None]
@@ -161,11 +162,11 @@ class Supervisor:
 
     def _on_ready(self, slot: Slot, message: Message, now: float) -> None:
         slot.phase, slot.deadline, slot.deaths = Phase.IDLE, None, 0
-        with self.lock:
+        with self.monitor.lock:
             self.trouble = None
             if "error" in message:
                 self._refused(error_from(message["error"]), now)
-                self.lock.notify_all()
+                self.monitor.notify_all()
                 return
         slot.reads_body = message["capabilities"]["reads_body"] is True
         slot.ends_with_worker = message["capabilities"]["ends_with_worker"] is True and not self.threads
@@ -201,22 +202,22 @@ class Supervisor:
         slot.deaths += 1
         logger.warning("a worker has died while %s: %s; it is replaced", phase.value, obituary)
         if phase is Phase.PROBING:
-            with self.lock:
+            with self.monitor.lock:
                 self.destination.probe_lost(now)
         if transfer is not None:
             self.settling.attempt_vanished(transfer.entry)
             self._quiet(slot, transfer, now)
             self.settling.worker_lost(transfer, f"{obituary} after {slot.read} of {transfer.entry.size} bytes", POISON)
         elif slot.deaths >= CRASH_LOOP:
-            with self.lock:
+            with self.monitor.lock:
                 self.trouble = WorkerDiedError(
                     f"{slot.deaths} workers died before they could work, the last: {obituary}"
                 )
-                self.lock.notify_all()
+                self.monitor.notify_all()
 
     def _quiet(self, slot: Slot, transfer: Transfer, now: float) -> None:
         if not slot.ends_with_worker:
-            with self.lock:
+            with self.monitor.lock:
                 self.scheduler.quiet(transfer, now + self.limits.late_window)
 
     def _judge_deadlines(self) -> None:
@@ -224,13 +225,13 @@ class Supervisor:
         for slot in self.slots:
             if slot.deadline is not None and slot.deadline <= now:
                 self._give_up(slot, now)
-        with self.lock:
+        with self.monitor.lock:
             if self.destination.tick(now):
                 logger.error(
                     "the destination has not answered for %.0f s: %s",
                     self.destination.outage_timeout, self.destination.trouble,
                 )  # fmt: skip
-                self.lock.notify_all()
+                self.monitor.notify_all()
 
     def _give_up(self, slot: Slot, now: float) -> None:
         """A worker that shows no sign of life is ended; its attempt counts as one that failed for want of an answer."""
@@ -249,7 +250,7 @@ class Supervisor:
             self.settling.judge(stalled, now)
         if transfer is not None:
             self.settling.attempt_vanished(transfer.entry)
-            with self.lock:
+            with self.monitor.lock:
                 self.scheduler.quiet(transfer, now + self.limits.late_window)
             self.settling.attempt_failed(transfer, stalled, began=slot.began, now=now)
 
@@ -260,7 +261,7 @@ class Supervisor:
         self.man_slots()
         self.settling.record()
         while (idle := self._idle()) is not None:
-            with self.lock:
+            with self.monitor.lock:
                 probe = self.destination.probe_due(now)
                 if probe:
                     self.destination.probe_started()
@@ -288,9 +289,9 @@ class Supervisor:
         except (OSError, RuntimeError) as error:  # no thread can be started while a newer Python ends
             slot.deaths += 1
             slot.start_at = now + restart_delay(slot.deaths)
-            with self.lock:
+            with self.monitor.lock:
                 self.trouble = WorkerDiedError(f"no worker can be started: {error}")
-                self.lock.notify_all()
+                self.monitor.notify_all()
             return
         slot.phase, slot.deadline = Phase.OPENING, now + self.limits.opening
 

@@ -15,6 +15,9 @@ from benchmarks.composer.running import WORKS
 
 _KINDS = list(dict.fromkeys(work.name for work in WORKS))
 _COPYING = "rud, default staging"
+_DISTURBED = """
+**These figures were taken on a machine that was busy with other work, and do not count.** Run it again on a quiet one.
+"""
 _CLASSES = (COMPOSER, RUD, _COPYING)
 
 
@@ -41,11 +44,11 @@ def write(results: Path, documents: Path) -> int:
 
 def _head(found: Results) -> str:
     machine, versions = found.found["machine"], found.found["versions"]
-    rounds = max((len(found.rows(RUD, kind)) for kind in _KINDS), default=0)
     others = Value.of([100 * row["others"] for row in found.found["sessions"] if "others" in row])
+    disturbed = _DISTURBED if others and others.median > 10 else ""
     return f"""\
 # Benchmarks
-
+{disturbed}
 <!-- Written by `python -m benchmarks.composer report` from benchmarks/results/composer.json: change that, not this. -->
 
 The same work through Composer's `RemoteUploaderDownloader` and through ours, in one run, and what else sends files.
@@ -61,9 +64,10 @@ The same work through Composer's `RemoteUploaderDownloader` and through ours, in
 `staging_mode="link"`, where not said otherwise), and are driven by the calls that a `Trainer` makes. The server is a
 small program that takes S3 requests, drops the bodies in the kernel, and notes when each object becomes visible; it
 looks at no signature or checksum, so what is measured is the client. A session is one life of one uploader in a fresh
-process; the classes take turns, and each session waits until the processors are less than 15 % busy. A cell is the
-median over {rounds} rounds of the session's median, with the lowest and the highest. Processor time is of the process
-and its workers. Others had {cell(others)} % of the processors during a session. Yes and no, and ratios, carry over to
+process; the classes take turns, and each session waits until the processors are less than 15 % busy. There
+were {found.found["rounds"]} rounds; a cell is the median over them of the session's median, with the lowest and the
+highest. Processor time is of the process and its workers. Others had {cell(others)} % of the processors during a
+session. Yes and no, and ratios, carry over to
 other machines; times do not."""
 
 

@@ -87,6 +87,7 @@ class Run:
 
     def everything(self, rounds: int, names: list[str]) -> None:
         """``rounds`` rounds of all sessions, of the peers, and one of the real server; only ``names``, if any."""
+        self._found["rounds"] = rounds
         make_sources(self._folder / "sources")
         with Sink(self._folder) as self._sink:
             for turn in range(rounds):

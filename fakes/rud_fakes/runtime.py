@@ -9,11 +9,11 @@ the order of things.
 from __future__ import annotations
 
 import random
-import threading
 from collections import deque
 from collections.abc import Callable
 
 from rud._frames import Decoder, Message, encode
+from rud._monitor import Monitor
 from rud._registry import StoreSpec
 from rud._worker import Worker
 from rud_fakes.clock import FakeClock
@@ -117,14 +117,14 @@ class InlineRuntime:
                     return
         raise AssertionError("the supervisor never comes to rest")
 
-    def wait_until(self, changed: threading.Condition, true: Callable[[], bool], timeout: float | None) -> bool:
+    def wait_until(self, monitor: Monitor, true: Callable[[], bool], timeout: float | None) -> bool:
         end = None if timeout is None else self.clock.monotonic() + timeout
         for _ in range(MAX_STEPS):
-            with changed:
+            with monitor.lock:
                 if true():
                     return True
             self.settle()
-            with changed:
+            with monitor.lock:
                 if true():
                     return True
             passes = self._time_to_pass(end)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-
+from rud._monitor import Monitor
 from rud._spool.log import Log
 from rud.errors import PoolClosedError, SpoolError
 
@@ -15,7 +14,7 @@ class Limit:
         self._log = log
         self._most = most
         self._block = block
-        self._room = threading.Condition(threading.Lock())
+        self._room = Monitor()
         self._sealed = False
         self.taken = 0
 
@@ -28,29 +27,36 @@ class Limit:
         """Count ``amount`` in; over the limit raise ``SpoolError`` or wait. ``PoolClosedError`` when sealed
         meanwhile.
         """
-        with self._room:
-            while self._most is not None and self.used + amount > self._most:
+        while not self._taken(amount, source):
+            self._room.wait_for(lambda: self._sealed or self._fits(amount))
+
+    def _taken(self, amount: int, source: str) -> bool:
+        with self._room.lock:
+            while not self._fits(amount):
                 if self._log.spare():
                     continue
-                if not self._block or amount > self._most:
+                if not self._block or (self._most is not None and amount > self._most):
                     raise SpoolError(
                         f"{source} ({amount} bytes) does not fit: {self.used} of at most {self._most} bytes are staged "
                         f"in {self._log.folder}; raise max_staged_bytes, or upload less often"
                     )
-                if not self._sealed:
-                    self._room.wait()
                 if self._sealed:
                     raise PoolClosedError(f"closed while {source} waited for room; it was not accepted")
+                return False
             self.taken += amount
+            return True
+
+    def _fits(self, amount: int) -> bool:
+        return self._most is None or self.used + amount <= self._most
 
     def give(self, amount: int) -> None:
         """Count ``amount`` out (0 when only the log has shrunk) and wake who waits."""
-        with self._room:
+        with self._room.lock:
             self.taken -= amount
             self._room.notify_all()
 
     def seal(self) -> None:
         self._sealed = True
-        if self._room.acquire(timeout=0.05):
+        if self._room.lock.acquire(timeout=0.05):
             self._room.notify_all()
-            self._room.release()
+            self._room.lock.release()

@@ -17,7 +17,11 @@ so that one bad request of 10,000 parts does not cost all of them. An outage is 
 are over within a second. A service can see at most ``num_attempts`` times as many requests for one part."""
 
 CONNECT_TIMEOUT = 10
-"""Seconds."""
+"""Seconds; urllib3 lets each send take no longer either: a service that takes nothing for so long gets the request
+anew."""
+
+SMALL = 1 << 20
+"""Bytes of a body that is sent without asking first."""
 
 READ_TIMEOUT = 60
 """Seconds without a byte of the answer."""
@@ -57,7 +61,7 @@ class Access:
         session = _session()
         config = self._config(connections, read_timeout)
         try:
-            return session.create_client(
+            client = session.create_client(
                 "s3",
                 region_name=self.region_name or session.get_config_variable("region") or "us-east-1",
                 endpoint_url=self.endpoint_url,
@@ -68,6 +72,8 @@ class Access:
             )
         except Exception as error:
             raise ConfigurationError(f"botocore refuses to make a client for S3: {error}") from error
+        client.meta.events.register_last("before-call.s3", _send_small_at_once)
+        return client
 
     def _config(self, connections: int, read_timeout: float) -> Any:
         from botocore.config import Config
@@ -103,6 +109,13 @@ class Access:
         if found is None:
             return "nowhere: " + NO_CREDENTIALS
         return f"{_SOURCES.get(found.method, found.method)} (access key {_shortened(found.access_key)})"
+
+
+def _send_small_at_once(model: Any, params: dict[str, Any], **_: object) -> None:
+    """Without ``Expect: 100-continue``, which botocore puts on every body that is a file: to ask before a small body
+    costs a round trip more than the body."""
+    if model.name == "PutObject" and len(params["body"]) <= SMALL:
+        params["headers"].pop("Expect", None)
 
 
 _SOURCES = {
@@ -144,8 +157,8 @@ def _check_endpoint(url: str) -> None:
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
-        good = False
+    except ValueError:  # a port that is no number, say
+        parts, good = urlsplit(""), False
     if not good:
         raise ConfigurationError(f"the endpoint {url!r} is no URL such as https://s3.example.com:9000")
     if parts.username is not None or parts.password is not None:

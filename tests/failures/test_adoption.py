@@ -21,7 +21,7 @@ def no_worker(pool: WorkerPool) -> Link:
 def leave(uploader: Uploader) -> None:
     """Once everything decided is in the log, go without having sent anything."""
     pool = uploader._pool
-    assert pool._runtime.wait_until(pool._changed, lambda: not pool._settling.untold, 20)
+    assert pool._runtime.wait_until(pool._monitor, lambda: not pool._settling.untold, 20)
     uploader.close(0)
 
 

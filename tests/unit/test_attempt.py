@@ -116,6 +116,16 @@ def test_a_newer_object_of_somebody_else_is_left_unless_forced(
     assert content(store) == left
 
 
+@pytest.mark.parametrize("there", [None, EARLIER, LATER])
+def test_a_create_is_superseded_by_nothing(store: MemoryBackend, job: Job, there: str | None) -> None:
+    """Who asked for no overwriting is told that the key is taken, whoever took it and when."""
+    put(store, b"there", there)
+
+    with pytest.raises(ObjectExistsError):
+        make(store, replace(job, look=True, overwrite=False))
+    assert content(store) == b"there"
+
+
 def test_an_older_object_of_somebody_else_is_overwritten(store: MemoryBackend, job: Job) -> None:
     """It lay there when the upload was accepted: overwriting it is what was asked for."""
     put(store, b"theirs", None)
@@ -311,7 +321,7 @@ def test_what_earlier_attempts_have_begun_is_ended_first(aborting: Aborting, job
     assert aborting.asked == ["one", "two", "one", None]
 
 
-@pytest.mark.parametrize("error", [AccessDeniedError("no"), StoreError("no such method")])
+@pytest.mark.parametrize("error", [AccessDeniedError("hunter2"), StoreError("hunter2")])
 def test_parts_that_may_not_be_removed_keep_no_upload_from_being_stored(
     aborting: Aborting, job: Job, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -321,6 +331,7 @@ def test_parts_that_may_not_be_removed_keep_no_upload_from_being_stored(
     assert make(aborting, replace(job, aborts=("one",), strays=True)).outcome == "stored"
     assert aborting.asked == ["one", None]
     assert "'k'" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 @pytest.mark.parametrize("error", [ObjectStoreTransientError("503"), CredentialsExpiredError("expired")])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rud._body import TELL_EVERY, Body, BodyRevoked, Section, crc32c_of
+from rud._body import TELL_EVERY, Body, BodyRevoked, Section, crc32c_of, joined_crc32c
 from rud.errors import IntegrityError
 
 
@@ -179,3 +179,21 @@ def test_one_section_after_the_other_has_the_file() -> None:
         read = list(pool.map(Section.read, sections))
 
     assert b"".join(read) == content
+
+
+@given(st.binary(max_size=400), st.binary(max_size=400), st.integers(0, 3))
+def test_sums_of_parts_are_joined_to_the_sum_of_the_whole(first: bytes, second: bytes, repeat: int) -> None:
+    """As if all of it had been summed at once, whatever the lengths."""
+    second = second * 10**repeat
+    joined = joined_crc32c(google_crc32c.value(first), google_crc32c.value(second), len(second))
+
+    assert joined == google_crc32c.value(first + second)
+
+
+def test_a_section_of_a_wrong_payload_is_found_before_the_last_is_sent() -> None:
+    """What was accepted is compared by the joined sums, too (I4)."""
+    body = Body(io.BytesIO(b"abcdef"), 6, expected=google_crc32c.value(b"abcdeF"))
+    body.section(4)
+
+    with pytest.raises(IntegrityError, match="was accepted"):
+        body.section(4)

@@ -30,6 +30,12 @@ def test_a_body_never_has_more_parts_than_a_service_takes(size: int, mebibytes: 
     assert part_size == chunk or (part_size - MEBIBYTE) * MOST_PARTS < size
 
 
+@pytest.mark.parametrize(("further", "mebibytes"), [(0, 16), (1, 17)])
+def test_the_border_of_ten_thousand_parts(further: int, mebibytes: int) -> None:
+    """So many chunks are still one each."""
+    assert part_size_for(10_000 * (16 << 20) + further, 16 << 20) == mebibytes << 20
+
+
 @given(st.binary(min_size=1, max_size=200), st.integers(1, 40), st.integers(1, 5))
 def test_every_byte_is_sent_once_in_parts_of_their_numbers(data: bytes, part_size: int, concurrency: int) -> None:
     """The results come in the order of the parts, each with its own sum, however many are under way."""

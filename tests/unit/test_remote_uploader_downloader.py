@@ -25,6 +25,7 @@ import rud.remote_uploader_downloader as facade
 from rud import (
     AccessDeniedError,
     ConfigurationError,
+    Downloader,
     InvalidKeyError,
     Logger,
     ObjectNotFoundError,
@@ -665,6 +666,23 @@ def test_downloads_work_before_init(
     build().download_file("a", tmp_path / "folder" / "got")
 
     assert (tmp_path / "folder" / "got").read_bytes() == b"weights"
+
+
+def test_a_download_has_as_many_attempts_as_an_upload(
+    build: Build, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """``num_attempts`` is of both."""
+    made: list[dict[str, Any]] = []
+
+    def make(uri: str, **arguments: Any) -> Downloader:
+        made.append(arguments)
+        return Downloader(uri, **arguments)
+
+    monkeypatch.setattr(facade, "Downloader", make)
+    with pytest.raises(FileNotFoundError):
+        build(num_attempts=7).download_file("a", tmp_path / "got")
+
+    assert [one["num_attempts"] for one in made] == [7]
 
 
 def test_a_destination_that_exists(running: RemoteUploaderDownloader, source: Path, tmp_path: Path) -> None:

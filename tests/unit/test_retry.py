@@ -107,6 +107,25 @@ def test_an_outage_pauses_and_is_probed_with_growing_delays_until_an_answer() ->
     assert other.error is None
 
 
+def test_the_pauses_between_probes_grow_to_the_cap() -> None:
+    """An outage of hours is asked about twice a minute."""
+
+    class Longest(random.Random):
+        def uniform(self, a: float, b: float) -> float:
+            return b
+
+    other = Destination(outage_timeout=900.0, policy=POLICY, answered=True)
+    pauses, now = [], 0.0
+    for _ in range(8):
+        other.probe_failed(NO_ANSWER, now, Longest())
+        due = other.next_time()
+        assert due is not None
+        pauses.append(due - now)
+        now = due
+
+    assert pauses == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+
+
 def test_trouble_comes_after_the_outage_timeout_and_goes_with_the_first_answer() -> None:
     """The waits raise then; training can go on without a restart."""
     other = destination()
@@ -128,10 +147,15 @@ def test_expired_credentials_open_the_store_anew_and_spend_nothing() -> None:
     other.heard(5.0)
 
     assert other.blame(CredentialsExpiredError("expired"), began=4.0, now=6.0) is Blame.DESTINATION
-    assert other.reopen
     assert other.probe_due(6.0)
+    reopen = [other.reopen]
     other.heard(7.0)
-    assert not other.reopen
+    reopen.append(other.reopen)
+    other.probe_failed(CredentialsExpiredError("expired"), 8.0, random.Random(1))
+    other.probe_failed(NO_ANSWER, 9.0, random.Random(1))
+    reopen.append(other.reopen)
+
+    assert reopen == [True, False, True]
 
 
 def test_a_missing_bucket_is_trouble_at_once() -> None:

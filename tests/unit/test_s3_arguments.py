@@ -244,6 +244,14 @@ def test_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
     assert region(region_name="eu-west-1") == "eu-west-1"
 
 
+def test_a_store_that_is_built_by_hand_goes_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is named by its URI."""
+    monkeypatch.setenv("S3_ENDPOINT_URL", "http://one")
+    client: Any = S3ObjectStore("bucket", **KEYS)._requests._client
+
+    assert client.meta.endpoint_url == "http://one"
+
+
 def test_connections_are_closed_with_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of both clients, once."""
     closed: list[Any] = []

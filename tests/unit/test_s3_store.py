@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore import exceptions
-from botocore.parsers import ResponseParserError
 from rud_fakes.s3 import Fault, S3Server
 
 from rud._body import Body, BodyRevoked
-from rud.backends._s3_errors import translated
+from rud.backends import _s3_multipart
 from rud.backends._s3_multipart import Multipart
-from rud.backends._s3_values import crc_in, header_of, result_of
 from rud.backends.s3 import S3ObjectStore
 from rud.errors import (
     AccessDeniedError,
@@ -26,11 +23,7 @@ from rud.errors import (
     CredentialsExpiredError,
     IntegrityError,
     ObjectStoreTransientError,
-    RudError,
-    StoreError,
-    ThrottledError,
 )
-from rud.store import PutResult
 from tests.support.contract import put
 from tests.support.s3 import CREDENTIALS, ONE_TRY, PART, SMALL_PARTS, address_of, content
 
@@ -160,32 +153,6 @@ def test_a_file_of_certificates_that_is_not_there(
         S3ObjectStore("bucket", **address.backend_kwargs).probe()
 
 
-@pytest.mark.parametrize(
-    ("answer", "crc"),
-    [
-        ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "FULL_OBJECT"}, 0xE3069283),
-        ({"ChecksumCRC32C": "4waSgw=="}, 0xE3069283),
-        ({"ChecksumCRC32C": "4waSgw==", "ChecksumType": "COMPOSITE"}, None),
-        ({"ChecksumCRC32C": "4waSgw==-2"}, None),
-        ({"ChecksumCRC32": "y/U5Jg=="}, None),
-    ],
-)
-def test_only_a_sum_of_all_bytes_is_one(answer: dict[str, str], crc: int | None) -> None:
-    """A sum of the sums of parts is of other bytes; 0xE3069283 is the CRC32C of "123456789"."""
-    assert crc_in(answer) == crc
-    if crc is not None:
-        assert header_of(crc) == answer["ChecksumCRC32C"]
-
-
-def test_a_service_that_has_summed_other_bytes() -> None:
-    """A put is not believed to be stored when the answer's sum is another."""
-    assert result_of({"ETag": '"tag"', "VersionId": "v1", "ChecksumCRC32C": "4waSgw=="}, "k", 0xE3069283) == PutResult(
-        "tag", "v1"
-    )
-    with pytest.raises(IntegrityError, match=r"'k'.*e3069284.*e3069283"):
-        result_of({"ChecksumCRC32C": "4waSgw=="}, "k", 0xE3069284)
-
-
 def test_a_delete_that_is_refused(server: S3Server) -> None:
     """What is not there any more is no error, everything else is."""
     store = store_at(server)
@@ -223,6 +190,14 @@ def test_who_may_not_list_finds_nothing_to_abort(server: S3Server, status: int, 
         store.abort("k", None)
 
 
+def test_the_id_of_the_upload_is_ours_to_write(server: S3Server) -> None:
+    """A caller who sets that very name in the metadata cannot make an upload be taken for another."""
+    store = store_at(server, extra_args={"Metadata": {"rud-entry-id": "theirs", "team": "vision"}})
+    put(store, "k", b"x", entry_id="ours")
+
+    assert server.object("k").metadata == {"rud-entry-id": "ours", "team": "vision"}
+
+
 def test_a_client_is_made_when_it_is_needed(server: S3Server) -> None:
     """One for all requests, another of more patience for the first completion."""
     store = store_at(server)
@@ -234,37 +209,6 @@ def test_a_client_is_made_when_it_is_needed(server: S3Server) -> None:
         act()
         made.append(len(clients))
     assert made == [0, 1, 1, 2]
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (exceptions.EndpointConnectionError(endpoint_url="u"), ObjectStoreTransientError),
-        (exceptions.ReadTimeoutError(endpoint_url="u"), ObjectStoreTransientError),
-        (exceptions.HTTPClientError(error="e"), ObjectStoreTransientError),
-        (exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2), ObjectStoreTransientError),
-        (ResponseParserError("no XML"), ObjectStoreTransientError),
-        (exceptions.SSLError(endpoint_url="u", error="EOF"), ObjectStoreTransientError),
-        (exceptions.FlexibleChecksumError(error_msg="e"), IntegrityError),
-        (exceptions.CredentialRetrievalError(provider="p", error_msg="e"), CredentialsExpiredError),
-        (exceptions.MetadataRetrievalError(error_msg="e"), CredentialsExpiredError),
-        (exceptions.UnauthorizedSSOTokenError(), CredentialsExpiredError),
-        (exceptions.TokenRetrievalError(provider="p", error_msg="e"), CredentialsExpiredError),
-        (exceptions.NoCredentialsError(), ConfigurationError),
-        (exceptions.PartialCredentialsError(provider="p", cred_var="v"), ConfigurationError),
-        (exceptions.ParamValidationError(report="r"), StoreError),
-        (RuntimeError("a bug"), StoreError),
-        (ThrottledError("ours"), ThrottledError),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
-)
-def test_what_botocore_raises(error: Exception, expected: type[Exception]) -> None:
-    """Each kind is of the class that says what to do about it; an error of ours stays what it is."""
-    with pytest.raises(RudError) as caught, translated("put", "k"):
-        raise error
-
-    assert type(caught.value) is expected
-    assert caught.value is error or caught.value.__cause__ is error
 
 
 def test_what_another_program_has_begun_is_left_alone(server: S3Server) -> None:
@@ -285,3 +229,29 @@ def test_what_another_program_has_begun_is_left_alone(server: S3Server) -> None:
     store.abort("k", None)
 
     assert set(begun) - set(server.uploads) == {begun[3]}
+    assert [one.query["prefix"] for one in server.requests if one.operation == "ListMultipartUploads"] == ["k"]
+
+
+def test_an_upload_of_more_than_ten_thousand_chunks(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parts are larger, so that there are not more of them than S3 takes."""
+    sizes: list[int] = []
+    monkeypatch.setattr(_s3_multipart, "send_parts", lambda source, size, concurrency, send: sizes.append(size))
+    source = Body(io.BytesIO(), 200 << 30)
+    Multipart(store_at(server)._requests, "k", "k", "id").send(source, 16 << 20, 4)
+
+    assert sizes == [21 << 20]
+
+
+def test_the_token_of_the_arguments_is_sent(server: S3Server) -> None:
+    """Temporary credentials are nothing without it."""
+    put(store_at(server, aws_session_token="token"), "k", b"x")
+
+    assert server.requests[-1].headers["x-amz-security-token"] == "token"
+
+
+@pytest.mark.parametrize(("size", "asked"), [(0, None), (1 << 20, None), ((1 << 20) + 1, "100-continue")])
+def test_a_small_body_is_sent_without_asking_first(server: S3Server, size: int, asked: str | None) -> None:
+    """The question costs a round trip, which is worth it only for bodies that take longer than that."""
+    put(store_at(server), "k", b"x" * size)
+
+    assert server.requests[-1].headers.get("expect") == asked

@@ -103,6 +103,7 @@ def test_a_symlink_to_nowhere_is_not_found(place: Place) -> None:
         ("s3://elsewhere/ep1.pt", "URI"),
         ("file:///etc/passwd", "URI"),
         ("two\nlines", "control"),
+        ("delete\x7f", "control"),
         ("", "name of an object"),
         ("\n", "name of an object"),
         ("a\0b", "name of an object"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from rud import (
     AccessDeniedError,
     BucketNotFoundError,
     ConfigurationError,
+    CredentialsExpiredError,
     DependencyFailedError,
     InvalidKeyError,
     ObjectStoreTransientError,
@@ -32,6 +35,9 @@ from rud import (
     UploadTimeoutError,
 )
 from rud._clock import SystemClock
+from rud._retry import Destination
+from rud._scheduler import Effects
+from rud._transfer import Transfer
 from tests.support import scripted_store
 from tests.support.scripted_store import SCRIPTS, Script, ScriptedStore
 
@@ -522,8 +528,107 @@ def test_who_waits_for_a_probe_on_another_thread_is_woken(
         else:
             with pytest.raises(type(error)):
                 uploader.probe()
-    with pytest.raises(PoolClosedError, match="closed"):
-        uploader.probe()
+    if error is None:
+        with pytest.raises(PoolClosedError, match="closed"):
+            uploader.probe()
+
+
+def test_who_waits_for_a_probe_is_told_at_once_of_a_store_that_cannot_be_opened(
+    bucket: str, tmp_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another thread, and not when it is tried again half a minute later."""
+    asked = threading.Event()
+    ask = Destination.ask
+
+    def ask_and_tell(destination: Destination, now: float) -> None:
+        ask(destination, now)
+        asked.set()
+
+    def prepare(self: ScriptedStore) -> None:
+        asked.wait(10)
+        raise AccessDeniedError("not for you")
+
+    monkeypatch.setattr(Destination, "ask", ask_and_tell)
+    monkeypatch.setattr(ScriptedStore, "prepare", prepare)
+    began = time.monotonic()
+    with Uploader(f"scripted://{bucket}", use_procs=False, upload_staging_folder=tmp_path / "staging") as uploader:
+        with pytest.raises(AccessDeniedError, match="not for you"):
+            uploader.probe()
+        assert time.monotonic() - began < 20
+    assert script.probes == 0
+
+
+def test_what_an_outage_has_befallen_is_not_charged_when_it_ends(build: Build, source: Path, script: Script) -> None:
+    """The probe that failed has answered whose fault it was; the one that succeeds later says nothing more of it."""
+    runtime = InlineRuntime()
+    uploader = build(_runtime=runtime, num_attempts=1)
+    uploader.upload(source, "first").result()
+    runtime.clock.advance(1.0)
+    script.out = True
+    second = uploader.upload(source, "second")
+    runtime.settle()
+    script.out = False
+
+    assert second.result() == second.uri
+    assert script.probes >= 2
+
+
+def test_parts_of_an_earlier_run_are_removed_by_their_id(build: Build, source: Path, script: Script) -> None:
+    """It is in the log before the first part is sent: who takes the upload over knows it."""
+    script.puts.extend(["parts"] * 2)
+    first = build(on_failure="warn")
+    first.upload(source, "k")
+    first.close(0.0)
+    script.puts.clear()
+    script.aborted.clear()
+    runtime = InlineRuntime()
+    build(_runtime=runtime)
+    runtime.settle()
+
+    assert "parts-1" in script.aborted
+    assert [key for key, _ in script.journal] == ["k"]
+
+
+def test_a_probe_that_meets_expired_credentials_opens_the_store_anew(
+    build: Build, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where they come from is asked again only by a new store."""
+    closed: list[int] = []
+    monkeypatch.setattr(ScriptedStore, "close", lambda self: closed.append(script.probes))
+    script.probe_errors.append(CredentialsExpiredError("expired"))
+    build().probe()
+
+    assert (closed, script.probes) == ([1], 2)
+
+
+def test_a_worker_that_dies_while_it_probes(build: Build, source: Path, script: Script) -> None:
+    """Nothing was learnt, so another one probes."""
+    runtime = InlineRuntime(stepped=True)
+    uploader = build(_runtime=runtime)
+
+    def work() -> None:
+        for _ in range(3):
+            runtime.settle()
+            for link in runtime.links:
+                link.work()
+
+    uploader.upload(source, "first")
+    work()
+    runtime.clock.advance(1.0)
+    script.out = True
+    second = uploader.upload(source, "second")
+    runtime.settle()
+    (link,) = runtime.links
+    link.work()
+    runtime.settle()
+    assert [command["do"] for command in link.waiting] == ["probe"]
+    link.die()
+    script.out = False
+    for _ in range(5):
+        runtime.clock.advance(10.0)
+        work()
+
+    assert (script.probes, second.state) == (1, UploadState.STORED)
 
 
 def test_a_probe_that_is_never_answered(build: Build) -> None:
@@ -576,6 +681,33 @@ def test_a_wrong_set_up_holds_uploads_back_and_fails_none(build: Build, source: 
     runtime.settle()
     uploader.drain()
     assert upload.done()
+
+
+@pytest.mark.parametrize("when", ["before", "in the midst", "after"])
+def test_an_interrupt_while_an_upload_is_scheduled(
+    build: Build, source: Path, script: Script, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Ctrl-C between the accept and its turn: it was accepted, so it is sent, once, and nothing waits for ever."""
+    uploader = build()
+    scheduler = uploader._pool._scheduler
+    submit = scheduler.submit
+
+    def broken_off(transfer: Transfer, after: Iterable[Transfer] = ()) -> Effects:
+        monkeypatch.setattr(scheduler, "submit", submit)
+        if when == "after":
+            submit(transfer, after)
+        elif when == "in the midst":
+            scheduler._live[transfer.entry.id] = transfer
+            scheduler._keys.setdefault(transfer.entry.key, []).append(transfer)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scheduler, "submit", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        uploader.upload(source, "k")
+    report = uploader.close()
+
+    assert [key for key, _ in script.journal] == ["k"]
+    assert (report.stored, report.spooled) == (1, 0)
 
 
 def test_who_takes_the_place_of_an_upload_removes_its_parts(build: Build, source: Path, script: Script) -> None:
@@ -761,4 +893,4 @@ def test_close_is_bounded_though_the_disk_hangs(source: Path, tmp_path: Path, bu
 
     assert took < 3.0
     assert report.stored == 1
-    assert uploader._pool._runtime.wait_until(uploader._pool._changed, lambda: uploader._pool.finished, 30.0)
+    assert uploader._pool._runtime.wait_until(uploader._pool._monitor, lambda: uploader._pool.finished, 30.0)
