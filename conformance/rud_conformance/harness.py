@@ -32,6 +32,9 @@ class Limits:
     threshold: int = 1024
     page: int = 1000
     slow: bool = False
+    keeps: Callable[[str], bool] | None = None
+    """Keys that the *store* keeps as they are, where it is known not to keep others whatever the backend does: those
+    are drawn by no generated case. The cases of families try them all the same; see ``ConformanceSuite.known``."""
 
 
 class Raw(Protocol):

@@ -10,6 +10,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from rud_fakes.s3 import Fault, S3Server
 
 from rud._object_store import ObjectStore
 from rud._registry import resolve
+from rud.backends.s3 import S3ObjectStore
 from rud.downloader import Downloader
 from rud.store import Backend
 from rud_conformance.harness import Address, Harness, Limits, Raw
@@ -202,15 +204,22 @@ class S3(Harness):
 class FakeS3(S3):
     """``S3ObjectStore`` on the faulty server of ``rud_fakes``, at the root of its bucket or ``nested``."""
 
+    limits = Limits(part=1 << 20, threshold=1 << 20, page=5, slow=True)
+
     def __init__(self, *, nested: bool = True) -> None:
         keys = {"aws_access_key_id": "KEY", "aws_secret_access_key": "rud-conformance-secret"}
-        self._server = S3Server("bucket", page=5, credentials={"KEY": keys["aws_secret_access_key"]})
+        self._server = S3Server("bucket", page=5, minimum_part=1, credentials={"KEY": keys["aws_secret_access_key"]})
         self._server.start()
         self._below = f"{NESTED}/" if nested else ""
         uri = f"s3://bucket/{self._below}"
         super().__init__(uri, {"endpoint_url": self._server.url, "region_name": "us-east-1", **keys})
 
-    limits = Limits(part=5 << 20, threshold=5 << 20, page=5, slow=True)
+    def open(self, scope: str) -> Backend:
+        made = super().open(scope)
+        assert isinstance(made, S3ObjectStore)
+        # Smaller than S3 allows, which would be megabytes for each case; a planned part has at least 1 MiB.
+        made._transfer = replace(made._transfer, threshold=1 << 20, chunk=1 << 20)  # noqa: SLF001 - no user can
+        return made
 
     def wire(self, scope: str) -> Wire:
         return _S3Wire(self._server)

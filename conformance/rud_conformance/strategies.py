@@ -74,27 +74,33 @@ def _text() -> st.SearchStrategy[str]:
     return st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
 
 
-def keys(_: Limits | None = None) -> st.SearchStrategy[str]:
+def keys(limits: Limits) -> st.SearchStrategy[str]:
     """One key: hostile, two of them joined, or free text."""
+    drawn = _keys()
+    return drawn if limits.keeps is None else drawn.filter(limits.keeps)
+
+
+def _keys() -> st.SearchStrategy[str]:
     pool = st.sampled_from(HOSTILE)
     return st.one_of(pool, st.builds("{}/{}".format, pool, pool), st.builds("{}{}".format, pool, pool), _text())
 
 
-def key_and_data(_: Limits) -> st.SearchStrategy[tuple[str, bytes]]:
-    return st.tuples(keys(), st.binary(max_size=40))
+def key_and_data(limits: Limits) -> st.SearchStrategy[tuple[str, bytes]]:
+    return st.tuples(keys(limits), st.binary(max_size=40))
 
 
-def family(_: Limits) -> st.SearchStrategy[tuple[str, ...]]:
+def family(limits: Limits) -> st.SearchStrategy[tuple[str, ...]]:
     """A key, and what tidying would make of it, in some order."""
 
     def spread(drawn: tuple[str, Sequence[int], Any]) -> tuple[str, ...]:
         key, kinds, random = drawn
         found = list(dict.fromkeys([key, *(_variant(key, kind) for kind in kinds)]))
+        found = [one for one in found if limits.keeps is None or limits.keeps(one)]
         random.shuffle(found)
         return tuple(found)
 
     kinds = st.lists(st.integers(0, 15), min_size=1, max_size=3)
-    return st.tuples(keys(), kinds, st.randoms(use_true_random=False)).map(spread)
+    return st.tuples(keys(limits), kinds, st.randoms(use_true_random=False)).map(spread)
 
 
 def border_sizes(limits: Limits, *, most: int) -> list[int]:
@@ -123,10 +129,10 @@ def sizes(limits: Limits) -> st.SearchStrategy[int]:
     return st.sampled_from(border_sizes(limits, most=1 << 16))
 
 
-def keys_and_prefix(_: Limits) -> st.SearchStrategy[tuple[tuple[str, ...], str, int]]:
+def keys_and_prefix(limits: Limits) -> st.SearchStrategy[tuple[tuple[str, ...], str, int]]:
     """Keys, one of them (or foreign text), and how much of it is the prefix."""
     foreign = st.sampled_from(["zz", "a", "a/", "/", ".", "%", "a*", "[a", "^", "A", "é"])
-    listed = st.lists(keys(), min_size=1, max_size=7, unique=True).map(tuple)
+    listed = st.lists(keys(limits), min_size=1, max_size=7, unique=True).map(tuple)
     chosen = listed.flatmap(lambda these: st.tuples(st.just(these), st.one_of(st.sampled_from(these), foreign)))
     return st.builds(lambda pair, cut: (pair[0], pair[1], cut), chosen, st.integers(0, 6))
 
@@ -142,7 +148,8 @@ FEW = ("a", "a/b", "a b", "a+b", "b", "b/", "é", "e\u0301", "A", "500")
 
 def steps(limits: Limits) -> st.SearchStrategy[tuple[tuple[Any, ...], ...]]:
     """For ``machines.semantics``: each is the name of a rule and its arguments."""
-    key = st.one_of(st.sampled_from(FEW), keys())
+    few = [key for key in FEW if limits.keeps is None or limits.keeps(key)]
+    key = st.one_of(st.sampled_from(few), keys(limits))
     size = sizes(limits)
     step = st.one_of(
         st.tuples(st.just("put"), key, size),
@@ -151,8 +158,8 @@ def steps(limits: Limits) -> st.SearchStrategy[tuple[tuple[Any, ...], ...]]:
         st.tuples(st.just("read"), key, st.integers(0, 40)),
         st.tuples(st.just("list"), key, st.integers(0, 3)),
         st.tuples(st.just("swap")),
-        st.tuples(st.just("upload"), st.sampled_from(FEW), size),
-        st.tuples(st.just("download"), st.sampled_from(FEW)),
+        st.tuples(st.just("upload"), st.sampled_from(few), size),
+        st.tuples(st.just("download"), st.sampled_from(few)),
     )
     return st.lists(step, min_size=1, max_size=20).map(tuple)
 

@@ -69,7 +69,7 @@ def sweep(place: Place) -> None:
     for size, there, create in _puts(place):
         troubles = [trouble for trouble in (*BEFORE, *AFTER) if trouble.kind in place.wire.kinds]
         # Parts of megabytes are dear.
-        for trouble in troubles if size < 100 or not place.limits.slow else troubles[1:3]:
+        for trouble in troubles if size < 100 or not place.limits.slow else troubles[2:3]:
             if not (place.limits.slow and size > 100 and there):
                 _sweep(place, size, trouble, there=there, create=create)
 
