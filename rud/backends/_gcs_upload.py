@@ -51,14 +51,13 @@ class Session:
                 raise self._lost(f"it has {before} of {self.size} bytes and takes no more")
 
     def _advance(self, section: Section, start: int, headers: Arguments) -> Arguments | None:
-        section.seek(0)  # Raises if the upload was given up meanwhile.
         if not self._is_sure and (stored := self._ask()) is not None:
             return stored
         if not start <= self.reached <= start + len(section):
             raise self._lost(f"it has {self.reached} bytes, between {start} and {start + len(section)} were due")
         if self.reached == start + len(section):
             return None if self.reached < self.size else self._ask()
-        section.seek(self.reached - start)
+        section.seek(self.reached - start)  # raises if the upload was given up meanwhile
         data = _all(section)
         end = self.reached + len(data)
         return self._request(data, f"bytes {self.reached}-{end - 1}/{self.size}", headers if end == self.size else {})
