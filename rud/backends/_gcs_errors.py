@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from rud.errors import (
     StoreError,
 )
 from rud.store import Section
+
+_SESSION = re.compile(r"(upload_id=)[^&\s'\")]+")
+"""In the address that urllib3 tells when it finds nobody there."""
 
 _MISMATCH = "doesn't match calculated"
 """In what the service says of a sum that is not that of the bytes: it has no reason of its own for it."""
@@ -58,7 +62,8 @@ def _translation(error: Exception, handled: BaseException | None, operation: str
         return _answer(response, operation, key)
     if is_about_the_certificate(error, handled):
         return ConfigurationError(
-            f"{error}; if the endpoint's certificate is of an authority of your own, set REQUESTS_CA_BUNDLE to its file"
+            f"{_shown(error)}; if the endpoint's certificate is of an authority of your own, "
+            "set REQUESTS_CA_BUNDLE to its file"
         )
     if isinstance(error, InvalidOperation):
         return ConfigurationError(
@@ -67,7 +72,12 @@ def _translation(error: Exception, handled: BaseException | None, operation: str
         )
     if isinstance(error, DefaultCredentialsError):
         return ConfigurationError(NO_CREDENTIALS)
-    return _class_of(error).during(operation, key, f"{type(error).__name__}: {error}")
+    return _class_of(error).during(operation, key, f"{type(error).__name__}: {_shown(error)}")
+
+
+def _shown(error: Exception) -> str:
+    """Its text without the id of a resumable upload: whoever has that may write the object, without credentials."""
+    return _SESSION.sub(r"\1…", str(error))
 
 
 def _class_of(error: Exception) -> type[StoreError]:

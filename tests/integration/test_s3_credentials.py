@@ -71,7 +71,7 @@ def test_an_expired_token(expiring: S3Server, shared: Shared) -> None:
 
 
 @pytest.mark.parametrize("use_procs", [True, False], ids=["process", "thread"])
-def test_a_token_that_is_renewed(expiring: S3Server, shared: Shared, tmp_path: Path, use_procs: bool) -> None:  # noqa: FBT001
+def test_a_token_that_is_renewed(expiring: S3Server, shared: Shared, tmp_path: Path, *, use_procs: bool) -> None:
     """A token that expires between uploads costs no upload: all are stored, each at its first charged attempt."""
     with Uploader(
         "s3://bucket",

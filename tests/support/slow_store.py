@@ -49,9 +49,11 @@ class SlowStore(LocalObjectStore):
         on_multipart: OnMultipart,
     ) -> PutResult:
         attempt = self._count(key)
+        # Before the word: once it has begun a test may end this thread at any step, and a file it had open would warn.
+        action = self._action(key, attempt)
         self._tell("begin", key, attempt=attempt)
         self._fail_if_down("put", key)
-        self._act(self._action(key, attempt), key, source)
+        self._act(action, key, source)
         source.seek(0)
         result = super().put(
             key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -339,6 +340,19 @@ def test_no_session_is_announced(server: GCSServer, store: GCSObjectStore) -> No
     assert told == []
     assert "upload_id" not in str(caught.value)
     assert "upload_id" not in repr(caught.value.__dict__)
+
+
+def test_a_service_that_goes_away_is_no_reason_to_tell_the_session(
+    server: GCSServer, store: GCSObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a refused connection urllib3 tells the whole address, and our text goes into logs and to the disk (I23)."""
+    monkeypatch.setattr(_gcs_json, "RETRY_FOR", 0.1)
+    data = content(LARGE)
+    gone = Body(io.BytesIO(data), len(data), on_read=lambda _: server.stop())
+
+    with pytest.raises(ObjectStoreTransientError, match="upload_id=…") as caught:
+        put(store, "k", gone)
+    assert re.findall(r"upload_id=[^…]", str(caught.value)) == []
 
 
 def test_a_service_that_never_answers(
