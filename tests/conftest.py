@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -44,6 +45,10 @@ def _clear_environment() -> None:
 
 
 _clear_environment()
+
+# A shell that starts a test run in the background has it ignore Ctrl-C, and every child of it, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOOPBACK = ("localhost", "::1", "", None)
 _left_the_machine: list[str] = []
