@@ -122,6 +122,7 @@ PARSERS: dict[str, Callable[[object], Any]] = {
     "outage_timeout": parse_seconds,
     "close_timeout": parse_patience,
     "orphan_grace": parse_patience,
+    "peer_timeout": parse_seconds,
     "on_failure": one_of("raise", "warn"),
 }
 
@@ -137,6 +138,7 @@ class OtherOptions(TypedDict, total=False):
     outage_timeout: float | None
     close_timeout: float | None
     orphan_grace: float | None
+    peer_timeout: float | None
     on_failure: Literal["raise", "warn"] | None
 
 
@@ -168,6 +170,8 @@ class Options:
     """Seconds that the end of the program waits for what is not stored yet; 0: none."""
     orphan_grace: float = 5.0
     """Seconds that a worker may go on with the upload it holds when its parent has died; 0: none."""
+    peer_timeout: float = 60.0
+    """Seconds without a sign of life after which another rank counts as lost."""
     on_failure: str = "raise"
     """A failed upload is raised, or only warned of (``"warn"``)."""
 

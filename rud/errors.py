@@ -181,5 +181,13 @@ class WorkerDiedError(PoolError, RuntimeError):
     """Workers die before they can work; the text has their exits, what they did, and likely causes."""
 
 
+class PeerLostError(PoolError, RuntimeError):
+    """Another rank, named in ``rank``, cannot be waited for: it gave no sign of life for ``peer_timeout``, or left."""
+
+    def __init__(self, message: str = "", *, rank: int = 0) -> None:
+        super().__init__(message)
+        self.rank = rank
+
+
 class PoolClosedError(PoolError, ValueError):
     """An upload was offered after ``close`` had begun, or in a forked child; nothing was accepted."""

@@ -22,6 +22,7 @@ from rud._options import Options, OtherOptions, at_least_one
 from rud._ranks import RankInfo
 from rud._registry import resolve
 from rud._report import Report
+from rud._together import Together, peers_of
 from rud.downloader import Downloader
 from rud.errors import PoolClosedError
 from rud.store import check_key
@@ -83,7 +84,7 @@ class RemoteUploaderDownloader:
         # A relative path means the folder that it names now.
         self._uri = bucket_uri if isinstance(bucket_uri, str) else Path(self._spec.bucket)
         self._backend_kwargs = dict(backend_kwargs or {})
-        Options.build(upload_staging_folder=upload_staging_folder, **options)
+        self._peer_timeout = Options.build(upload_staging_folder=upload_staging_folder, **options).peer_timeout
         RankInfo.from_environment()
         self._num_concurrent_uploads = at_least_one("num_concurrent_uploads", num_concurrent_uploads)
         self._num_attempts = at_least_one("num_attempts", num_attempts)
@@ -93,6 +94,7 @@ class RemoteUploaderDownloader:
         self._run_name: str | None = None
         self._rank: RankInfo | None = None
         self._uploader: Uploader | None = None
+        self._together = Together(None, 0)
         self._store: ObjectStore | None = None
         self._closed = False
         # Exit hooks run last in, first out. Ours is put in now, so that it runs after that of a trainer, which is built
@@ -151,6 +153,11 @@ class RemoteUploaderDownloader:
         rank = RankInfo.from_environment()
         # A variable without a value is refused here, not at the first upload.
         self._template.render("file", state.run_name, rank)
+        together = Together(peers_of(rank, timeout=self._peer_timeout), rank.rank)
+        self._uploader = together.begin(lambda: self._probed(rank))
+        self._run_name, self._rank, self._together, self._closed = state.run_name, rank, together, False
+
+    def _probed(self, rank: RankInfo) -> Uploader:
         uploader = Uploader(
             self._uri,
             backend_kwargs=self._backend_kwargs,
@@ -166,10 +173,10 @@ class RemoteUploaderDownloader:
         except BaseException:
             uploader.close(0.0)
             raise
-        self._run_name, self._rank, self._uploader, self._closed = state.run_name, rank, uploader, False
+        return uploader
 
     def batch_end(self, state: TrainingState, logger: object) -> None:
-        """Raise what has failed since the last report, as ``Uploader.raise_if_failed``."""
+        """Raise what has failed since the last report, as ``Uploader.raise_if_failed``, here or on another rank."""
         self._raise_if_failed()
 
     def epoch_end(self, state: TrainingState, logger: object) -> None:
@@ -191,11 +198,13 @@ class RemoteUploaderDownloader:
     def wait_for_workers(self, device: object) -> None:
         """Return when all that was accepted before the call is stored; raise what failed, as ``Uploader.drain``.
 
-        It needs no limit: each upload is bounded by its own limits, its attempts and ``outage_timeout``. ``device`` is
-        not used: ranks do not wait for each other.
+        It needs no limit: each upload is bounded by its own limits, its attempts and ``outage_timeout``. With
+        ``torch.distributed`` initialised before ``init``, all ranks have to call it, and it returns on all of them, or
+        raises on all of them: the error of the rank that has one, or ``PeerLostError`` naming a rank that has given no
+        sign of life for ``peer_timeout`` seconds, or has left. ``device`` is not used: no tensor is sent.
         """
         if self._uploader is not None:
-            self._uploader.drain()
+            self._together.wait(self._uploader)
 
     def close(self, state: TrainingState, logger: object) -> None:
         """Accept no more. Never raises: Composer would then leave out ``post_close``."""
@@ -216,6 +225,7 @@ class RemoteUploaderDownloader:
             return
         self._closed = True
         report = uploader.close()
+        self._together.leave()
         self._uploader = None
         if not report.complete:
             warnings.warn(_what_is_left(report), RuntimeWarning, stacklevel=2)
@@ -321,7 +331,7 @@ class RemoteUploaderDownloader:
 
     def _raise_if_failed(self) -> None:
         if self._uploader is not None:
-            self._uploader.raise_if_failed()
+            self._together.raise_if_failed(self._uploader)
 
     def _key(self, remote_file_name: str) -> str:
         if self._rank is None and "run_name" in self._template.variables:

@@ -59,7 +59,7 @@ class Uploader:
     - ``stall_timeout`` (30): an upload of which no byte is read for so long is given up and tried again.
     - ``outage_timeout`` (900): how long an unreachable destination is waited for before the waits raise.
     - ``close_timeout`` (60): how long leaving the program waits. ``orphan_grace`` (5): how long a worker goes on after
-      it.
+      it. ``peer_timeout`` (60): how long another rank that is waited for may be silent.
     - ``on_failure``: ``"raise"`` or ``"warn"``, for ``raise_if_failed``, ``drain`` and the end of the ``with`` block.
 
     Raises ``ConfigurationError`` for a wrong URI, argument, option, staging folder or rank variable; nothing is left
@@ -228,6 +228,11 @@ class Uploader:
     def counts(self) -> Report:
         """How many uploads are in which state, at this moment; ``left`` is empty."""
         return self._pool.counts()
+
+    @property
+    def closed(self) -> bool:
+        """``close`` has returned: nothing is sent any more."""
+        return self._closed is not None
 
     def worker_pids(self) -> list[int]:
         """The process ids of the workers at this moment, for whoever watches or kills them; none of threads."""

@@ -137,7 +137,7 @@ def test_folder(tmp_path: Path) -> None:
 
 def test_defaults() -> None:
     """Nothing given and nothing set: the documented defaults."""
-    assert Options.build({}) == Options(None, "auto", False, None, "raise", 30.0, 900.0, 60.0, 5.0, "raise")
+    assert Options.build({}) == Options(None, "auto", False, None, "raise", 30.0, 900.0, 60.0, 5.0, 60.0, "raise")
 
 
 def test_argument_before_environment_before_default() -> None:
@@ -158,6 +158,7 @@ EXAMPLES = {
     "outage_timeout": ("60", 60.0, "1m"),
     "close_timeout": ("0", 0.0, "-1"),
     "orphan_grace": ("0", 0.0, "none"),
+    "peer_timeout": ("5", 5.0, "0"),
     "on_failure": ("warn", "warn", "ignore"),
 }
 

@@ -1,0 +1,1 @@
+"""Runs of many ranks with the real ``torch.distributed``, where it is installed."""
