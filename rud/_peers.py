@@ -93,6 +93,11 @@ class Peers:
         self._meetings = 0
         self._stop = threading.Event()
 
+    @property
+    def is_first(self) -> bool:
+        """This is rank 0, which decides."""
+        return self._rank == 0
+
     def start(self) -> None:
         """Give signs of life from now on, on a thread, until ``leave``."""
         self.beat()
@@ -140,16 +145,24 @@ class Peers:
         self._put(f"{name}/read/{self._rank}", "")
         return found
 
+    def gather(self, name: str, word: str) -> list[str] | Failure:
+        """On rank 0 the word of each rank, once all are there, or that one is lost; on the others nothing, at once."""
+        self._put(f"{name}/{self._rank}", word)
+        if self._rank != 0:
+            return []
+        words = {rank: f"{name}/{rank}" for rank in range(self._world_size)}
+        lost = self._wait_for(words)
+        return lost or [self._board.get(one) for one in words.values()]
+
     def meet(self) -> Failure | None:
         """Return when all ranks have come, on all of them the same: what any has told, who is lost, or ``None``."""
         self._meetings += 1
         name = f"meeting/{self._meetings}"
-        self._put(f"{name}/{self._rank}", "")
+        found = self.gather(name, "")
         if self._rank != 0:
             return self.agree(name, None)
-        lost = self._wait_for({rank: f"{name}/{rank}" for rank in range(self._world_size)})
         # Who has failed may have left, for that reason.
-        verdict = self.failure() or lost
+        verdict = self.failure() or (found if isinstance(found, Failure) else None)
         self._put(name, verdict.to_text() if verdict else "")
         self._linger(f"{name}/read", [rank for rank in range(self._world_size) if self._is_there(f"{name}/{rank}")])
         return verdict
@@ -226,30 +239,3 @@ class _Watch:
         elif now - since >= self._timeout:
             return f"has given no sign of life for {self._timeout:g} s: it is lost"
         return ""
-
-
-def of_torch(modules: Any, name: str) -> Board | None:
-    """The board that an initialised ``torch.distributed`` has, for words under ``name``; ``None`` without one.
-
-    Its default store is what the ranks found each other by; ``PrefixStore`` keeps our words apart from others'.
-    """
-    distributed = modules.get("torch.distributed")
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
-        return None
-    store = distributed.distributed_c10d._get_default_store()  # noqa: SLF001 - torch has no other way to it
-    return _TorchBoard(distributed.PrefixStore(name, store))
-
-
-class _TorchBoard:
-    def __init__(self, store: Any) -> None:
-        self._store = store
-
-    def set(self, key: str, value: str) -> None:
-        # An empty value is one that some of torch's stores do not tell from none.
-        self._store.set(key, f"={value}")
-
-    def has(self, keys: list[str]) -> bool:
-        return bool(self._store.check(keys))
-
-    def get(self, key: str) -> str:
-        return str(self._store.get(key).decode())[1:]

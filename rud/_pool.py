@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from rud._clock import Clock
 from rud._links import Link, ProcessLink
 from rud._monitor import Monitor
 from rud._registry import StoreSpec
@@ -89,6 +90,11 @@ class WorkerPool:
         with self._monitor.lock:
             report = self._counts()
             return f"<WorkerPool {self._scheduler.uploading} uploading, {report}>"
+
+    @property
+    def clock(self) -> Clock:
+        """By which all waits are measured."""
+        return self._runtime.clock
 
     @property
     def finished(self) -> bool:
@@ -174,6 +180,7 @@ class WorkerPool:
             self._settling.take(effects)
             self._monitor.notify_all()
         self._runtime.wake()
+        self._settling.call_back(transfer)
         return True
 
     def wait_for(self, transfer: Transfer, timeout: float | None) -> None:

@@ -290,6 +290,10 @@ class Settling:
                 transfer.error.kept_at = self._file(transfer, transfer.error, transfer.error)
             if transfer not in self.unread:
                 self._announce_failure(transfer, transfer.error)
+        self.call_back(transfer)
+
+    def call_back(self, transfer: Transfer) -> None:
+        """Tell who has asked that it has ended."""
         callbacks, transfer.callbacks = transfer.callbacks, None
         for callback in callbacks or ():
             try:

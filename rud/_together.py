@@ -2,35 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from collections.abc import Callable
-from typing import Any
 
-from rud._clock import SystemClock
-from rud._peers import Failure, Peers, of_torch
-from rud._ranks import RankInfo
+from rud._peers import Failure, Peers
 from rud.errors import PeerLostError, UploadTimeoutError
 from rud.uploader import Uploader
 
 SLICE = 1.0
 """Seconds of a wait for one's own uploads after which it is asked again whether another rank has failed."""
-_joined = 0
-
-
-def peers_of(rank: RankInfo, *, timeout: float, modules: Any = sys.modules) -> Peers | None:
-    """The other ranks of this run, by the store of an initialised ``torch.distributed``; ``None`` without one.
-
-    Each call speaks under a name of its own, so that two loggers of a run do not meet: all ranks have to begin theirs
-    in the same order.
-    """
-    global _joined  # noqa: PLW0603 - the order of the loggers of this process is the process's
-    _joined += 1
-    board = of_torch(modules, f"rud/{_joined}") if rank.world_size > 1 else None
-    if board is None:
-        return None
-    clock, wait = SystemClock(), threading.Event().wait
-    return Peers(board, rank.rank, rank.world_size, clock=clock, wait=wait, timeout=timeout)
 
 
 class Together:

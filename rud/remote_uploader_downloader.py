@@ -22,7 +22,8 @@ from rud._options import Options, OtherOptions, at_least_one
 from rud._ranks import RankInfo
 from rud._registry import resolve
 from rud._report import Report
-from rud._together import Together, peers_of
+from rud._together import Together
+from rud._torch import of_logger
 from rud.downloader import Downloader
 from rud.errors import PoolClosedError
 from rud.store import check_key
@@ -153,7 +154,7 @@ class RemoteUploaderDownloader:
         rank = RankInfo.from_environment()
         # A variable without a value is refused here, not at the first upload.
         self._template.render("file", state.run_name, rank)
-        together = Together(peers_of(rank, timeout=self._peer_timeout), rank.rank)
+        together = Together(of_logger(rank.rank, rank.world_size, timeout=self._peer_timeout), rank.rank)
         self._uploader = together.begin(lambda: self._probed(rank))
         self._run_name, self._rank, self._together, self._closed = state.run_name, rank, together, False
 

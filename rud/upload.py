@@ -88,7 +88,8 @@ class Upload:
         return final.error
 
     def add_done_callback(self, callback: Callable[[Upload], object]) -> None:
-        """Call ``callback(self)`` when it is done: now, or on the supervisor's thread, which it must not hold up.
+        """Call ``callback(self)`` when it is done: now, by ``cancel``, or on the supervisor's thread, which it must not
+        hold up.
 
         What it raises is logged and ignored, as for a ``Future``.
         """

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -15,7 +15,9 @@ from rud._exits import at_exit, no_longer
 from rud._links import MARK
 from rud._object_store import ObjectStore
 from rud._options import GivenOptions, Options, at_least_one
+from rud._peers import Peers
 from rud._pool import PoolOptions, WorkerPool
+from rud._publish import Publication, Publisher
 from rud._ranks import RankInfo
 from rud._registry import StoreSpec, resolve
 from rud._report import Report
@@ -23,7 +25,8 @@ from rud._retry import RetryPolicy
 from rud._runtime import Runtime, ThreadedRuntime
 from rud._slots import Limits
 from rud._spool import Spool, SpoolOptions
-from rud.errors import ConfigurationError
+from rud._torch import of_group
+from rud.errors import ConfigurationError, UploadTimeoutError
 from rud.upload import Upload
 
 logger = logging.getLogger("rud")
@@ -44,7 +47,8 @@ class Uploader:
     ``uri``: ``"file:///folder"``, a ``pathlib.Path``, or any registered scheme, with an optional prefix;
     ``backend_kwargs``: constructor arguments of the store's class. ``num_concurrent_uploads``: workers, processes with
     ``use_procs`` (the default), else threads. ``num_attempts``: attempts at an upload that are charged to itself; an
-    outage of the destination is not.
+    outage of the destination is not. ``process_group``: a group of an initialised ``torch.distributed``, all
+    ranks of which build an uploader with it, for ``publish``; without it no rank ever speaks to another.
 
     Options, keyword-only, each also ``RUD_<OPTION>`` in the environment; sizes in bytes or as ``"20GiB"``, times in
     seconds:
@@ -74,6 +78,7 @@ class Uploader:
         num_concurrent_uploads: int = 1,
         use_procs: bool = True,
         num_attempts: int = 3,
+        process_group: object = None,
         _runtime: Runtime | None = None,
         **options: Unpack[GivenOptions],
     ) -> None:
@@ -94,6 +99,7 @@ class Uploader:
         try:
             self._spool = self._open_spool(spec, rank, runtime)
             self._pool = self._open_pool(spec, rank, runtime, workers, policy)
+            self._publisher = self._open_publisher(process_group, rank)
             self._adopt()
         except BaseException:
             runtime.close()
@@ -123,6 +129,12 @@ class Uploader:
             ends_with_worker=self._store.backend.capabilities.ends_with_worker is True,
         )
         return WorkerPool(spec, self._spool, runtime, options, self._store.get_uri)
+
+    def _open_publisher(self, process_group: object, rank: int) -> Publisher:
+        def join(wait: Callable[[float], object]) -> Peers | None:
+            return of_group(process_group, timeout=self._options.peer_timeout, wait=wait)
+
+        return Publisher(self._pool, self.upload, join, rank)
 
     def _adopt(self) -> None:
         adoption = self._spool.adopt()
@@ -184,6 +196,25 @@ class Uploader:
         transfer = self._pool.submit(staged, key, overwrite=overwrite, after=transfers)
         return Upload(self._pool, transfer, uri)
 
+    def publish(self, key: str, *, after: Sequence[Upload]) -> Publication:
+        """Store, under ``key``, a manifest of ``after`` (key, size and checksum of each) when all of them are stored;
+        until then, and when one of them fails, the old one stays.
+
+        With ``process_group`` all its ranks have to call this, in the same order, each with uploads of its own (or
+        none): one manifest lists all of them, and none is written unless every rank has stored its part. What counts is
+        the upload, not that an object of its name exists. Returns at once. ``drain`` and ``close`` wait for it, too,
+        and what has become of it is raised as for an upload. Give the shards of each save names of their own.
+
+        ``InvalidKeyError``; ``PoolClosedError``; ``ConfigurationError`` for an upload of another uploader.
+        """
+        self._pool.refuse_in_a_child("publish")
+        self._pool.refuse_unless_open()
+        for upload in after:
+            upload.transfer_of(self._pool)
+        publication = Publication(key, self._store.get_uri(key), after)
+        self._publisher.publish(publication)
+        return publication
+
     def probe(self) -> None:
         """Return when a worker has found that the destination can be written to; it leaves nothing there.
 
@@ -199,7 +230,7 @@ class Uploader:
         With ``on_failure="warn"`` a ``RuntimeWarning`` each instead. For ``batch_end`` and its like: costs next to
         nothing.
         """
-        failures = self._pool.take_failures()
+        failures = [*self._pool.take_failures(), *self._publisher.take_failures()]
         if self._options.on_failure == "warn":
             for failure in failures:
                 warnings.warn(str(failure), RuntimeWarning, stacklevel=2)
@@ -217,8 +248,11 @@ class Uploader:
         timeout of its own it ends all the same: every upload is bounded by its limits, its attempts and the outage.
         """
         self._pool.refuse_in_a_child("drain")
+        clock = self._pool.clock
+        end = None if timeout is None else clock.monotonic() + timeout
         wait = self._pool.drain_adopted if adopted else self._pool.drain
         wait(timeout)
+        self._publisher.drain(None if end is None else max(0.0, end - clock.monotonic()), clock)
         self.raise_if_failed()
 
     def pending(self) -> list[Upload]:
@@ -248,13 +282,22 @@ class Uploader:
         if self._closed is None and os.getpid() == self._pid:
             limit = self._options.close_timeout if timeout is None else max(0.0, timeout)
             try:
-                self._closed = self._pool.close(limit)
+                self._closed = self._pool.close(self._end_publishing(limit))
             finally:
                 no_longer(self)
                 # A supervisor that hangs may still want to name an address.
                 if self._pool.finished:
                     self._store.close()
         return self._closed or Report()
+
+    def _end_publishing(self, limit: float) -> float:
+        """Wait up to ``limit`` seconds for what is to be published; the seconds that are left."""
+        clock = self._pool.clock
+        end = clock.monotonic() + limit
+        with contextlib.suppress(UploadTimeoutError):
+            self._publisher.drain(limit, clock)
+        self._publisher.close()
+        return max(0.0, end - clock.monotonic())
 
     def _close_at_exit(self) -> None:
         try:

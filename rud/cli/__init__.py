@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from rud.cli import check, demo, downloads, env, exits, spools, uploads
+from rud.cli import check, demo, downloads, env, exits, spools, uploads, verify
 from rud.cli.screen import Screen
 from rud.errors import ConfigurationError
 
@@ -30,6 +30,7 @@ _BUILT_IN: dict[str, Callable[[Subparsers], None]] = {
     "download": downloads.add_download,
     "ls": downloads.add_ls,
     "check": check.add,
+    "verify": verify.add,
     "status": spools.add_status,
     "resume": spools.add_resume,
     "discard": spools.add_discard,

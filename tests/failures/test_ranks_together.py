@@ -117,7 +117,7 @@ def test_one_rank_is_slow(start: Start, tmp_path: Path) -> None:
     for program in programs:
         program.expect("began")
     # More signs of life than the limit has room for: each is a tenth of it, or less.
-    board = rank_program.FolderStore(tmp_path / "board", "rud/1/")
+    board = rank_program.FolderStore(tmp_path / "board", "rud/logger/0/")
     while int(board.get("beat/2").decode().strip("=")) < 40:
         assert all(program.process.poll() is None for program in programs)
     gate.write_bytes(b"")

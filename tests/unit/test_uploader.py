@@ -221,14 +221,18 @@ def test_a_callback_that_raises_is_logged_and_harms_nobody(
 
 
 def test_a_cancelled_upload_is_never_sent(build: Build, source: Path, script: Script) -> None:
-    """It ends as cancelled, its waiters hear ``CancelledError``, its dependents fail."""
+    """It ends as cancelled, its waiters hear ``CancelledError``, its callbacks are called, once, its dependents fail."""
     uploader = build(_runtime=InlineRuntime(stepped=True), on_failure="warn")
     upload = uploader.upload(source, "k")
     dependent = uploader.upload(source, "l", after=[upload])
+    seen: list[Upload] = []
+    upload.add_done_callback(seen.append)
 
     assert upload.cancel() is True
     assert upload.cancelled()
+    assert seen == [upload]
     assert upload.cancel() is True
+    assert seen == [upload]
     with pytest.raises(CancelledError):
         upload.result()
     with pytest.raises(DependencyFailedError, match="'k'"):
