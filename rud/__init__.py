@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rud._names import KeyTemplate
     from rud._object_store import ObjectStore
+    from rud._publish import Publication
     from rud._ranks import RankInfo
     from rud._registry import register_backend
     from rud._report import LeftUpload, Report
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         ObjectNotFoundError,
         ObjectStoreTransientError,
         OutageError,
+        PeerLostError,
         PoolClosedError,
         PoolError,
         RudError,
@@ -58,6 +60,7 @@ _MODULE_OF = {
     "ObjectStore": "rud._object_store",
     "RankInfo": "rud._ranks",
     "register_backend": "rud._registry",
+    "Publication": "rud._publish",
     "LeftUpload": "rud._report",
     "Report": "rud._report",
     "UploadState": "rud._transfer",
@@ -77,7 +80,7 @@ _MODULE_OF = {
 }
 """Where the names live that are not errors."""
 
-_NEED_POSIX = frozenset({"RemoteUploaderDownloader", "Upload", "Uploader", "UploadState"})
+_NEED_POSIX = frozenset({"Publication", "RemoteUploaderDownloader", "Upload", "Uploader", "UploadState"})
 
 __all__ = [
     "__version__",
@@ -101,8 +104,10 @@ __all__ = [
     "ObjectStore",
     "ObjectStoreTransientError",
     "OutageError",
+    "PeerLostError",
     "PoolClosedError",
     "PoolError",
+    "Publication",
     "PutMode",
     "PutResult",
     "RankInfo",

@@ -118,11 +118,11 @@ class Peers:
     def leave(self) -> None:
         """No more signs of life: this rank waits for nobody any more, and nobody shall wait for it.
 
-        Rank 0 stays a little when something has failed, so that the others learn of it.
+        Rank 0 stays a little when a failure was told, so that the others learn of it.
         """
         self._stop.set()
         self._put(f"left/{self._rank}", "")
-        if self.failure() is not None:
+        if self._is_there("failed"):
             self._linger("left", range(self._world_size))
 
     def tell(self, failure: Failure) -> None:
@@ -138,7 +138,9 @@ class Peers:
         if self._rank == 0:
             self._put(name, verdict.to_text() if verdict else "")
             if verdict is not None:
-                self._linger(f"{name}/read", range(self._world_size))
+                # Who is lost will not read it.
+                gone = verdict.rank if verdict.kind == PeerLostError.__name__ else 0
+                self._linger(f"{name}/read", [rank for rank in range(self._world_size) if rank != gone])
             return verdict
         lost = self._wait_for({0: name})
         found = self._read(name) if lost is None else self.failure() or lost

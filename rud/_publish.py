@@ -165,22 +165,21 @@ class Publisher:
         else:
             said["stored"] = [asdict(shard) for shard in word]
         found = peers.gather(name, json.dumps(said))
-        error = self._decided(publication, found) if peers.is_first else None
-        told = peers.agree(f"{name}/verdict", None if error is None else Failure.of(error, self._rank))
-        if error is not None or told is None:
-            return error
-        return told.error()
+        verdict = self._decided(publication, found) if peers.is_first else None
+        told = peers.agree(f"{name}/verdict", verdict)
+        return None if told is None else told.error()
 
-    def _decided(self, publication: Publication, found: list[str] | Failure) -> RudError | None:
+    def _decided(self, publication: Publication, found: list[str] | Failure) -> Failure | None:
         if isinstance(found, Failure):
-            return found.error()
+            return found
         shards: list[Shard] = []
         for text in found:
             said = json.loads(text)
             if "failed" in said:
-                return Failure.from_text(said["failed"]).error()
+                return Failure.from_text(said["failed"])
             shards += [Shard(**row) for row in said["stored"]]
-        return self._write(publication, shards)
+        error = self._write(publication, shards)
+        return None if error is None else Failure.of(error, self._rank)
 
     def _write(self, publication: Publication, shards: list[Shard]) -> RudError | None:
         with tempfile.TemporaryDirectory(prefix="rud-") as folder:

@@ -1,12 +1,13 @@
 """One rank of a run of several: a program for ``processes.Program``, with a ``torch.distributed`` of ours.
 
 What it does it says on stdout, a line each: ``began``, ``raised <error>``, ``met``, ``closed``. With ``hang``, the path
-of a pipe, it hangs after it has begun until the pipe is opened for writing.
+of a pipe, it hangs after it has begun until the pipe is opened for writing. The program ``publish`` publishes saves.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from rud import RemoteUploaderDownloader, State
+from rud import RemoteUploaderDownloader, State, Upload, Uploader
+from rud.errors import RudError
 
 
 class FolderStore:
@@ -47,7 +49,8 @@ def distributed(folder: Path, rank: int, world_size: int) -> types.ModuleType:
     """As an initialised ``torch.distributed``, as far as anything of ours looks."""
     module: Any = types.ModuleType("torch.distributed")
     module.is_available = module.is_initialized = lambda: True
-    module.get_rank, module.get_world_size = (lambda: rank), (lambda: world_size)
+    module.get_rank, module.get_world_size = (lambda group=None: rank), (lambda group=None: world_size)
+    module.group = types.SimpleNamespace(WORLD=types.SimpleNamespace(group_name="0"))
     module.distributed_c10d = types.SimpleNamespace(_get_default_store=lambda: FolderStore(folder))
     module.PrefixStore = lambda name, store: FolderStore(store.folder, f"{name}/")
     made: types.ModuleType = module
@@ -81,5 +84,25 @@ def main(config: dict[str, Any]) -> None:
     say("closed")
 
 
+def publish(config: dict[str, Any]) -> None:
+    """Save after save, each published; until one cannot be."""
+    rank = config["rank"]
+    module: Any = distributed(Path(config["board"]), rank, config["world_size"])
+    sys.modules["torch.distributed"] = module
+    with Uploader(**config["uploader"], process_group=module.group.WORLD) as uploader:
+        for save in itertools.count():
+            uploads: list[Upload] = []
+            for number in range(config["shards"]):
+                path = Path(f"{rank}-{number}")
+                path.write_text(f"{save} {rank} {number}")
+                uploads.append(uploader.upload(path, f"{save}/{rank}-{number}"))
+            try:
+                uploader.publish("latest", after=uploads).result()
+            except RudError as error:
+                say("raised", type(error).__name__, error)
+                return
+            say("published", save)
+
+
 if __name__ == "__main__":
-    main(json.loads(sys.argv[2]))
+    {"rank": main, "publish": publish}[sys.argv[1]](json.loads(sys.argv[2]))

@@ -221,7 +221,7 @@ def test_a_callback_that_raises_is_logged_and_harms_nobody(
 
 
 def test_a_cancelled_upload_is_never_sent(build: Build, source: Path, script: Script) -> None:
-    """It ends as cancelled, its waiters hear ``CancelledError``, its callbacks are called, once, its dependents fail."""
+    """It ends as cancelled, its waiters hear ``CancelledError``, its callbacks are called once, its dependents fail."""
     uploader = build(_runtime=InlineRuntime(stepped=True), on_failure="warn")
     upload = uploader.upload(source, "k")
     dependent = uploader.upload(source, "l", after=[upload])
