@@ -1,5 +1,5 @@
-"""Every backend on every server, all cases of ``quick`` and, where no server is asked, of ``full``: below a prefix, and
-at the root of a bucket of its own.
+"""Every backend on every server, below a prefix and at the root of a bucket: the profile ``quick``, and ``full`` where
+no server is asked.
 
 Its name is not one that pytest looks for: ``.ci/full`` names it, and ``.ci/run`` takes too little time for it.
 """
@@ -23,7 +23,7 @@ class TestMemoryAtRoot(ConformanceSuite):
     """The same without a prefix."""
 
     harness = harnesses.MemoryAtRoot
-    profile = "full"
+    profile = "quick"
 
 
 class TestFolder(ConformanceSuite):
@@ -44,7 +44,7 @@ class TestWiredAtRoot(ConformanceSuite):
     """The same without a prefix."""
 
     harness = harnesses.WiredAtRoot
-    profile = "full"
+    profile = "quick"
 
 
 class TestS3OnAFaultyServer(ConformanceSuite):
