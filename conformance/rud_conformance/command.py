@@ -3,170 +3,214 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from rud._registry import resolve
+from rud._spec import StoreSpec
+from rud.cli.arguments import add_backend_kwargs, backend_kwargs, seconds
 from rud.errors import RudError
-from rud.store import Backend
-from rud_conformance.acts import get, put
-from rud_conformance.harness import Address, Harness, Limits
-from rud_conformance.harnesses import S3
-from rud_conformance.registry import PROFILES, cases
-from rud_conformance.report import BACKEND_FAILS, HARNESS_FAILS, console, exit_code, json_line
-from rud_conformance.run import BUDGETS, Run
+from rud_conformance._journal import Journal, Written, dead_runs, state_folder
+from rud_conformance._scope import Scope, canaries
+from rud_conformance.registry import PROFILES
+from rud_conformance.report import BACKEND_FAILS, HARNESS_FAILS, console, exit_code, json_line, matrix
+from rud_conformance.run import BUDGETS, Budget, Run
 from rud_conformance.verdict import HarnessError, Result, Verdict
 
-_CANARY = b"This object was made by a conformance run, beside the place where it wrote, and should have gone with it."
+if TYPE_CHECKING:
+    from rud.cli import Subparsers
+    from rud_conformance._stores import AtS3, AtUri
+
+CODES = """\
+exit codes of this command:
+  0  green
+  1  the backend fails, or touched what is beside its place
+  2  the place, the store or the command line is to blame, or it was interrupted
+  3  too little could be tried
+"""
+_ENDS_WITHIN = 10.0
+"""Seconds that a case which is under way has to end when the run is stopped."""
 
 
-class _Cleaned(Harness):
-    """Removes what is left of a place by way of the whole, so that a folder of it goes, too."""
-
-    backend: Backend
-
-    def clean(self, scope: str) -> None:
-        _remove_below(self.backend, f"{scope}/")
-
-
-class _AtUri(_Cleaned):
-    """Any store that rud knows."""
-
-    limits = Limits(part=1 << 20, threshold=1 << 20, slow=True)
-
-    def __init__(self, uri: str) -> None:
-        self._uri = uri.rstrip("/")
-
-    def address(self, scope: str) -> Address:
-        return f"{self._uri}/{scope}", {}
-
-
-class _AtS3(_Cleaned, S3):
-    """With parts as small as S3 allows."""
+def add(subparsers: Subparsers) -> None:
+    """Enter ``rud conformance``: the entry point of the group ``rud.commands``."""
+    parser = subparsers.add_parser(
+        "conformance",
+        help="try whether a store keeps the contract of rud.Backend",
+        description=__doc__,
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_arguments(parser)
+    parser.set_defaults(run=command)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0: green; 1: the backend fails; 2: the place or the store is to blame; 3: too little was executed."""
-    given = _parser().parse_args(arguments)
+    """``python -m rud_conformance``; see ``CODES``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m rud_conformance",
+        description=__doc__,
+        epilog=CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_arguments(parser)
+    return command(parser.parse_args(arguments))
+
+
+def command(given: argparse.Namespace) -> int:
+    """What was asked for on the command line; the exit code."""
+    if importlib.util.find_spec("hypothesis") is None:
+        _say("the conformance suite needs hypothesis: pip install 'rud-uploader[conformance]'")
+        return HARNESS_FAILS
     if given.self_test:
         from rud_conformance.self_test import self_test
 
         return self_test([])
-    if given.uri is None:
-        _say("give the URI of an empty place, such as s3://bucket/prefix, or --self-test")
-        return HARNESS_FAILS
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _conformance(given)
+        return _clean(given) if given.clean else _conformance(given)
     except (HarnessError, RudError) as error:
         _say(f"error: {error}")
-        return HARNESS_FAILS
+    except KeyboardInterrupt:
+        _say("interrupted")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return HARNESS_FAILS
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m rud_conformance", description=__doc__)
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("uri", nargs="?", help="an empty place, such as s3://bucket/prefix")
     parser.add_argument("--profile", choices=PROFILES, default="smoke", help="how much to try (default: smoke)")
     parser.add_argument("--yes", action="store_true", help="also where it is no emulator on this machine")
     parser.add_argument("--seed", type=int, help="other examples than the same ones each time")
+    parser.add_argument("--limit", type=seconds, metavar="SECONDS", help="give up a case after so long")
     parser.add_argument("--require", action="append", default=[], metavar="ID", help="a case or capability; repeatable")
-    parser.add_argument("--json", metavar="FILE", help="append each result to FILE, as a line of JSON")
+    parser.add_argument("--json", dest="json_lines", metavar="FILE", help="append each result to FILE, a line each")
+    parser.add_argument("--markdown", metavar="FILE", help="write the results to FILE, as a table")
+    parser.add_argument("--clean", metavar="JOURNAL", help="only remove what a killed run has left")
     parser.add_argument("--self-test", action="store_true", help="run the cases on faulty backends instead")
-    return parser
+    add_backend_kwargs(parser)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A checked command line."""
+
+    uri: str
+    arguments: Mapping[str, Any]
+    spec: StoreSpec
+    budget: Budget
+    given: argparse.Namespace
+
+    @property
+    def patience(self) -> float:
+        """Seconds for one thing that is asked of the store."""
+        return min(30.0, self.budget.limit)
+
+
+def _asked(given: argparse.Namespace, uri: str | None) -> _Asked:
+    if uri is None:
+        raise HarnessError("give the URI of an empty place, such as s3://bucket/prefix, or --self-test")
+    budget = BUDGETS[given.profile]
+    if given.limit is not None:
+        budget = Budget(budget.examples, budget.seconds, given.limit, budget.total, budget.floor)
+    arguments = backend_kwargs(given) or {}
+    return _Asked(uri, arguments, resolve(uri, arguments), budget, given)
+
+
+def _clean(given: argparse.Namespace) -> int:
+    journal = Journal.of_dead_run(Path(given.clean))
+    asked = _asked(given, journal.written.uri)
+    return 0 if _removed(Scope(asked.spec, journal.written, asked.patience), journal) else HARNESS_FAILS
+
+
 def _conformance(given: argparse.Namespace) -> int:
-    harness = _AtS3(given.uri, {}) if given.uri.startswith("s3:") else _AtUri(given.uri)
-    if not given.yes and not _is_here(given.uri):
-        _say(f"{given.uri} is no emulator on this machine: requests may cost money. Say --yes to go on")
+    asked = _asked(given, given.uri)
+    if not given.yes and not _is_here(asked.spec):
+        _say(f"{asked.uri} is no emulator on this machine: requests may cost money. Say --yes to go on")
         return HARNESS_FAILS
-    harness.backend = backend = resolve(given.uri).open()
+    for journal in dead_runs(asked.uri, state_folder()):
+        _say(f"an earlier run was killed here; removing what it left below {journal.written.scopes}/")
+        _removed(Scope(asked.spec, journal.written, asked.patience), journal)
+    harness = _harness(asked)
+    run = Run(harness, given.profile, seed=given.seed, limit=asked.budget.limit)
+    scope = Scope(asked.spec, Written(asked.uri, run.scopes, canaries(run.scopes)), asked.patience)
+    harness.answers = scope.answers
     try:
-        if any(True for _ in backend.list("")):
-            _say(f"{given.uri} is not empty: give a place where nothing is, below a prefix of its own")
-            return HARNESS_FAILS
-        run = Run(harness, given.profile, seed=given.seed)
-        _announce(given.uri, run)
-        with _Canaries(backend, run.scopes) as canaries:
-            results = _results(run, given, backend)
+        if not scope.is_empty():
+            raise HarnessError(f"{asked.uri} is not empty: give a place where nothing is, below a prefix of its own")
+        return _tried(run, scope, asked)
     finally:
-        backend.close()
-    _say(console(results, given.profile, given.require))
-    if canaries.touched:
-        _say(f"objects beside the place were changed or are gone: {', '.join(canaries.touched)}")
-        return BACKEND_FAILS
-    return exit_code(results, given.profile, given.require)
-
-
-def _announce(uri: str, run: Run) -> None:
-    chosen, budget = cases(run.profile), BUDGETS[run.profile]
-    biggest = run.harness.limits.threshold + 2 * run.harness.limits.part
-    _say(
-        f"{len(chosen)} cases, below {uri.rstrip('/')}/{run.scopes}/, which goes again afterwards.\n"
-        f"Objects of at most about {biggest >> 20} MiB, a few dozen at a time. A case tries examples for at most "
-        f"{budget.seconds:.0f} s, and is given up after {budget.limit:.0f} s."
-    )
-
-
-def _results(run: Run, given: argparse.Namespace, backend: Backend) -> list[Result]:
-    results: list[Result] = []
-    try:
-        for result in run.results():
-            results.append(result)
-            if given.json:
-                with open(given.json, "a", encoding="utf-8") as file:
-                    file.write(json_line(result, given.uri, given.profile) + "\n")
-    except KeyboardInterrupt:
-        results.append(Result(cases()[0].id, Verdict.INCONCLUSIVE, "interrupted; what was written is removed"))
-    finally:
-        _remove_below(backend, f"{run.scopes}/")
         run.harness.close()
-    return results
+        scope.close()
 
 
-def _remove_below(backend: Backend, prefix: str) -> None:
-    # The name was drawn for this run: nobody else has anything there.
-    with suppress(RudError):
-        for meta in list(backend.list(prefix)):
-            with suppress(RudError):
-                backend.delete(meta.key)
+def _harness(asked: _Asked) -> AtUri | AtS3:
+    from rud_conformance._stores import AtS3, AtUri
+
+    return (AtS3 if asked.spec.scheme == "s3" else AtUri)(asked.uri, asked.arguments)
 
 
-class _Canaries:
-    """Objects beside the place of the run, whose names begin as it does."""
+def _tried(run: Run, scope: Scope, asked: _Asked) -> int:
+    from rud_conformance._progress import announcement, results
 
-    def __init__(self, backend: Backend, scopes: str) -> None:
-        self._backend = backend
-        self._keys = [f"{scopes}x", f"{scopes}-beside/canary"]
-        self.touched: list[str] = []
+    journal = Journal.begin(scope.written, state_folder())
+    found: list[Result] = []
+    touched: list[str] = []
+    try:
+        _say(announcement(run, asked.budget, scope.written, journal.path))
+        scope.set_canaries()
+        for result in results(run, asked.budget, scope.answers):
+            found.append(result)
+            if asked.given.json_lines:
+                with open(asked.given.json_lines, "a", encoding="utf-8") as file:
+                    file.write(json_line(result, asked.uri, run.profile) + "\n")
+        touched = scope.touched()
+    except KeyboardInterrupt:
+        found.append(Result("X01", Verdict.INCONCLUSIVE, "interrupted"))
+    finally:
+        ended = run.stop(min(_ENDS_WITHIN, asked.patience))
+        clean = _removed(scope, journal, ended=ended)
+    return _verdict(found, touched, asked, clean=clean)
 
-    def __enter__(self) -> Self:
-        for key in self._keys:
-            put(self._backend, key, _CANARY)
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        for key in self._keys:
-            try:
-                if get(self._backend, key) != _CANARY:
-                    self.touched.append(key)
-                self._backend.delete(key)
-            except RudError:
-                self.touched.append(key)
+def _verdict(found: list[Result], touched: list[str], asked: _Asked, *, clean: bool) -> int:
+    given = asked.given
+    _say(console(found, given.profile, given.require))
+    if given.markdown:
+        Path(given.markdown).write_text(matrix({asked.uri: found}), encoding="utf-8")
+    if touched:
+        _say(f"objects beside the place were changed or are gone: {', '.join(touched)}")
+        return BACKEND_FAILS
+    code = exit_code(found, given.profile, given.require)
+    return code if code or clean else HARNESS_FAILS
 
 
-def _is_here(uri: str) -> bool:
-    spec = resolve(uri)
-    endpoint = urlsplit(str(spec.arguments.get("endpoint_url", "")))
+def _removed(scope: Scope, journal: Journal, *, ended: bool = True) -> bool:
+    """Whether nothing is left of what ``journal`` names, which then goes."""
+    left = "the run was ended by force"
+    try:
+        left = scope.remove() or ("" if ended else "a case still runs and may write more")
+    finally:
+        journal.close(done=not left)
+    if left:
+        _say(f"not all that was written could be removed ({left}); later: rud conformance --clean {journal.path}")
+    return not left
+
+
+def _is_here(spec: StoreSpec) -> bool:
+    endpoint = urlsplit(str(spec.arguments.get("endpoint_url") or ""))
     return spec.scheme in ("file", "memory") or endpoint.hostname in ("localhost", "127.0.0.1", "::1")
 
 

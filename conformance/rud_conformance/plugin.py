@@ -18,7 +18,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--rud-backend", metavar="MODULE:NAME", help="a rud_conformance Harness, or a function of a scope, to run on"
     )
-    group.addoption("--rud-profile", choices=("smoke", "quick", "full"), help="how much to try (default: quick)")
+    profiles = ("smoke", "quick", "emulator", "full", "soak")
+    group.addoption("--rud-profile", choices=profiles, help="how much to try (default: quick)")
     group.addoption("--rud-seed", type=int, help="other examples than the same ones each time")
     group.addoption(
         "--rud-require", action="append", metavar="ID", help="a case or capability that has to be executed; repeatable"

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
     from rud_conformance.harness import Limits
 
-Profile = Literal["smoke", "quick", "full"]
-PROFILES: tuple[Profile, ...] = ("smoke", "quick", "full")
-"""Each has all the cases of those before it, and more examples of each."""
+Profile = Literal["smoke", "quick", "emulator", "full", "soak"]
+PROFILES: tuple[Profile, ...] = ("smoke", "quick", "emulator", "full", "soak")
+"""Each has all the cases of those before it. ``emulator`` has those of ``quick``, for a server whose every request
+takes its time; ``soak`` those of ``full``, for hours."""
 
 GROUPS = {
     "N": "names and keys",
@@ -87,7 +88,7 @@ def case(
     return enter
 
 
-def cases(profile: Profile = "full") -> list[Case]:
+def cases(profile: Profile = "soak") -> list[Case]:
     """Those of ``profile``, by group and id."""
     import rud_conformance.cases as _  # noqa: F401 - enters them
 

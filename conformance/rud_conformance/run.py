@@ -21,23 +21,31 @@ _CAPABILITIES = frozenset(field.name for field in fields(Capabilities))
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Of one case: at most so many examples, in at most so many seconds; given up after ``limit`` seconds."""
+    """Of one case: at most so many examples, in at most so many seconds; given up after ``limit`` seconds.
+
+    ``total``: seconds after which the command begins no more cases. ``floor``: so many cases have to be executed, or
+    the run proves nothing.
+    """
 
     examples: int
     seconds: float
     limit: float
+    total: float
+    floor: int
 
 
 BUDGETS: dict[Profile, Budget] = {
-    "smoke": Budget(25, 1.0, 30.0),
-    "quick": Budget(120, 2.0, 60.0),
-    "full": Budget(600, 60.0, 600.0),
+    "smoke": Budget(25, 1.0, limit=30.0, total=300.0, floor=45),
+    "quick": Budget(120, 2.0, limit=60.0, total=900.0, floor=80),
+    "emulator": Budget(60, 1.0, limit=60.0, total=900.0, floor=80),
+    "full": Budget(600, 60.0, limit=600.0, total=6 * 3600.0, floor=80),
+    "soak": Budget(10_000, 600.0, limit=3600.0, total=48 * 3600.0, floor=80),
 }
-"""``quick`` is meant for two cores and 60 seconds, ``smoke`` for 20."""
+"""A sound backend takes far less than ``total``: in process on two cores ``smoke`` is meant for 20 seconds and
+``quick`` for 60, ``emulator`` for three minutes on a server of this machine."""
 SHRINKING = 5.0
 """Seconds."""
-FLOORS: dict[Profile, int] = {"smoke": 45, "quick": 80, "full": 80}
-"""So many cases have to be executed, or the run proves nothing."""
+FLOORS: dict[Profile, int] = {profile: budget.floor for profile, budget in BUDGETS.items()}
 
 
 class Run:
@@ -64,6 +72,8 @@ class Run:
         self._shrink = shrink
         self._limit = BUDGETS[profile].limit if limit is None else limit
         self._clock = clock or SystemClock()
+        self._stopped = False
+        self._begun: list[_Trial] = []
         # Scopes of two runs in one store never meet.
         self.scopes = f"rud-conf-{new_random().getrandbits(40):010x}"
 
@@ -77,10 +87,11 @@ class Run:
         began = self._clock.monotonic()
         trial = _Trial(self, case)
         thread = threading.Thread(target=trial.run, name=f"rud-conformance-{case.id}", daemon=True)
+        self._begun = [one for one in self._begun if not one.ended.is_set()] + [trial]
         thread.start()
-        thread.join(self._limit)
+        in_time = trial.ended.wait(self._limit)
         took = self._clock.monotonic() - began
-        if thread.is_alive():
+        if not in_time:
             verdict, reason = Verdict.INCONCLUSIVE, f"not done after {self._limit:g} s"
         else:
             verdict, reason = trial.verdict, trial.reason
@@ -90,16 +101,22 @@ class Run:
         notes = tuple(trial.notes)
         return Result(case.id, verdict, reason, took, trial.examples, trial.troubles, script, notes)
 
+    def stop(self, seconds: float) -> bool:
+        """Try no more examples; whether every case has ended within ``seconds``, so that nothing writes any more."""
+        self._stopped = True
+        until = self._clock.monotonic() + seconds
+        return all(one.ended.wait(max(0.0, until - self._clock.monotonic())) for one in self._begun)
+
     def place(self) -> Place:
         """A new one."""
         return Place(self.harness, self.scopes)
 
     def over(self, began: float) -> bool:
-        return self._clock.monotonic() - began > BUDGETS[self.profile].seconds
+        return self._stopped or self._clock.monotonic() - began > BUDGETS[self.profile].seconds
 
     def has_shrunk(self, failed: float) -> bool:
         """Whether a failure found at that time is small enough, as far as time goes."""
-        return self._clock.monotonic() - failed > SHRINKING
+        return self._stopped or self._clock.monotonic() - failed > SHRINKING
 
     def now(self) -> float:
         return self._clock.monotonic()
@@ -151,8 +168,16 @@ class _Trial:
         self.troubles = 0
         self.notes: list[str] = []
         self.data: object = None
+        self.ended = threading.Event()
+        """Not the thread's own end: CPython 3.11 takes a thread for ended whose ``join`` a signal has interrupted."""
 
     def run(self) -> None:
+        try:
+            self._judge()
+        finally:
+            self.ended.set()
+
+    def _judge(self) -> None:
         try:
             if not self._is_lacking():
                 self._try()

@@ -1,7 +1,8 @@
 """The command ``rud``: it parses and prints; what it does is the library's.
 
 Another package adds a command by an entry point in the group ``rud.commands``: a name, and ``module:function`` of a
-function that is given the sub-parsers, adds its own, and sets ``run`` on it (``args`` in, the exit code out).
+function that is given the sub-parsers, adds its own, and sets ``run`` on it (``args`` in, the exit code out). It is
+imported only when its command is asked for; ``rud --help`` has its name alone.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code, one of ``rud.cli.exits``. ``argv`` without the program's name."""
     given = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = _parser(others=not (given and given[0] in _BUILT_IN)).parse_args(given)
+        args = _parser(given[0] if given else "").parse_args(given)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else exits.DONE
     with Screen(quiet=getattr(args, "json", False)) as screen:
@@ -64,7 +65,7 @@ def _run(args: argparse.Namespace) -> int:
         raise
 
 
-def _parser(*, others: bool) -> argparse.ArgumentParser:
+def _parser(command: str) -> argparse.ArgumentParser:
     import rud
 
     parser = argparse.ArgumentParser(
@@ -77,15 +78,18 @@ def _parser(*, others: bool) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for add in _BUILT_IN.values():
         add(subparsers)
-    if others:
-        _add_others(subparsers)
+    if command not in _BUILT_IN:
+        _add_others(subparsers, command)
     return parser
 
 
-def _add_others(subparsers: Subparsers) -> None:
+def _add_others(subparsers: Subparsers, command: str) -> None:
     from importlib.metadata import entry_points
 
     for point in entry_points(group=COMMANDS):
+        if point.name != command:
+            subparsers.add_parser(point.name, help=f"of another package: rud {point.name} --help tells more")
+            continue
         try:
             point.load()(subparsers)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with it, rud itself goes on

@@ -165,16 +165,17 @@ def test_codes_of_the_commands(rud: Rud, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", [ImportError("no such module"), TypeError("it takes no arguments")])
 def test_command_of_another_package_that_is_broken(rud: Rud, monkeypatch: pytest.MonkeyPatch, fault: Exception) -> None:
-    """A command of another package that cannot be loaded is named, and ``rud`` works all the same."""
+    """A command of another package that cannot be loaded is named, and nobody else meets it."""
 
     def broken() -> Callable[..., object]:
         raise fault
 
     _install(monkeypatch, broken)
 
-    done = rud("--help")
+    listed, done = rud("--help"), rud("extra")
 
-    assert done.code == exits.DONE
+    assert (listed.code, "extra" in listed.out, listed.err) == (exits.DONE, True, "")
+    assert done.code == exits.USAGE
     assert "'extra' of another package cannot be loaded" in done.err
 
 

@@ -43,8 +43,8 @@ def test_every_case_has_a_mutant() -> None:
 def test_every_group_has_cases() -> None:
     """The registry is not empty anywhere, and a larger profile has all of a smaller one."""
     assert {one.group for one in cases()} == set(GROUPS.values())
-    smoke, quick, full = ({one.id for one in cases(profile)} for profile in PROFILES)
-    assert smoke < quick <= full
+    smoke, quick, emulator, full, soak = ({one.id for one in cases(profile)} for profile in PROFILES)
+    assert smoke < quick <= emulator <= full <= soak
     assert len(quick) >= 120
 
 
