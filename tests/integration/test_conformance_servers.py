@@ -15,7 +15,7 @@ from rud_conformance.registry import Profile
 from rud_conformance.suite import ConformanceSuite
 from rud_fakes.servers import FakeGcs, Moto, Versitygw
 
-EMULATOR: Profile = "quick"
+EMULATOR: Profile = "emulator"
 
 
 class TestS3OnAFaultyServer(ConformanceSuite):

@@ -125,6 +125,17 @@ def pages(place: Place) -> None:
         same(keys, names(place.backend, "k"), f"the listing of {count} keys below 'k'")
 
 
+@case("L19", profile="soak")
+def many_keys(place: Place) -> None:
+    """Around the borders of the real pages, and over ten of them, each key is listed once."""
+    page, keys = place.limits.page, list[str]()
+    for count in (page - 1, page, page + 1, 2 * page, 2 * page + 1, 10 * page + 1):
+        for number in range(len(keys), count):
+            put(place.backend, f"k{number:06}", b"")
+            keys.append(f"k{number:06}")
+        same(keys, names(place.backend), f"the listing of {count} keys")
+
+
 @case("L09")
 def odd_page_borders(place: Place) -> None:
     """Whatever characters the last key of a page has, the next page begins behind it."""

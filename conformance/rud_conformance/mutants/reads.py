@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import gzip
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -163,6 +164,12 @@ class _Pages(WiredBackend):
 class EmptyPageEnds(_Pages):
     def is_last(self, page: Page) -> bool:
         return super().is_last(page) or not page.items
+
+
+@mutant("nine-pages", "L19", "a listing ends after nine pages")
+class NinePages(_Pages):
+    def _pages(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+        yield from itertools.islice(super()._pages(prefix), 9 * PAGE)
 
 
 @mutant("last-key-twice", "L06 L08", "the last key of a page is listed with the next one again")
