@@ -13,6 +13,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rud._spec import StoreSpec
@@ -153,7 +154,17 @@ def no_litter(place: Place) -> None:
 
     source, copy = place.folder / "s", place.folder / "c"
     source.write_bytes(coded(place.limits.threshold + 3 if not place.limits.slow else 99))
-    watched = {tempfile.gettempdir(), os.getcwd(), os.path.expanduser("~")}
+    # Of our own, since other programs use the machine's.
+    temporary = place.folder / "temporary"
+    temporary.mkdir()
+    before_us, tempfile.tempdir = tempfile.tempdir, str(temporary)
+    try:
+        _use_and_watch(place, source, copy, {str(temporary), os.getcwd(), os.path.expanduser("~")})
+    finally:
+        tempfile.tempdir = before_us
+
+
+def _use_and_watch(place: Place, source: Path, copy: Path, watched: set[str]) -> None:
     place.store.upload_object("warm", source)
     before = {folder: set(os.listdir(folder)) for folder in watched if os.path.isdir(folder)}
     for _ in range(3):

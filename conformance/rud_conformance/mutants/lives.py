@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+from pathlib import Path
 from typing import Any, ClassVar
 
 from rud.errors import StoreError
@@ -77,7 +78,7 @@ class Litter(Wired):
 
     def close(self) -> None:
         while self.left:
-            os.unlink(self.left.pop())
+            Path(self.left.pop()).unlink(missing_ok=True)
 
 
 @mutant("environment-changed", "Z11", "a put sets a variable of the process")
