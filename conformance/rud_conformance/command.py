@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from rud._registry import resolve
 from rud._spec import StoreSpec
 from rud.cli.arguments import add_backend_kwargs, backend_kwargs, seconds
+from rud.cli.folders import left_as_found
 from rud.errors import RudError
 from rud_conformance._journal import Journal, Written, dead_runs, state_folder
 from rud_conformance._scope import Scope, canaries
@@ -150,7 +151,8 @@ def _conformance(given: argparse.Namespace) -> int:
     try:
         if not scope.is_empty():
             raise HarnessError(f"{asked.uri} is not empty: give a place where nothing is, below a prefix of its own")
-        return _tried(run, scope, asked)
+        with left_as_found(asked.spec):
+            return _tried(run, scope, asked)
     finally:
         run.harness.close()
         scope.close()

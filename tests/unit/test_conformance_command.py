@@ -81,6 +81,12 @@ def test_it_says_where_it_writes(trial: Trial, tmp_path: Path, capsys: pytest.Ca
     assert [json.loads(line)["case"] for line in lines.read_text(encoding="utf-8").splitlines()] == ["X01", "N01"]
 
 
+def test_a_folder_that_was_not_there(trial: Trial, tmp_path: Path) -> None:
+    """Folders that a run makes go with it."""
+    assert trial(f"file://{tmp_path}/new/store", "X01 N01") == GREEN
+    assert not (tmp_path / "new").exists()
+
+
 def test_as_a_command_of_rud(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
     """``rud conformance`` is the same, and the library itself knows nothing of it."""
     assert rud(["conformance"]) == BLAME
