@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -88,7 +89,8 @@ class Run:
         if verdict is Verdict.FAIL:
             script = script_for(case, self.name, trial.data)
         notes = tuple(trial.notes)
-        return Result(case.id, verdict, reason, took, trial.examples, trial.troubles, script, notes)
+        at = trial.at if verdict is Verdict.FAIL else ""
+        return Result(case.id, verdict, reason, took, trial.examples, trial.troubles, script, notes, at)
 
     def place(self) -> Place:
         """A new one."""
@@ -151,6 +153,7 @@ class _Trial:
         self.troubles = 0
         self.notes: list[str] = []
         self.data: object = None
+        self.at = ""
 
     def run(self) -> None:
         try:
@@ -163,11 +166,13 @@ class _Trial:
         except InconclusiveError as error:
             self._end(Verdict.INCONCLUSIVE, str(error))
         except AssertionError as error:
-            self._failed(str(error))
+            self._failed(error, str(error))
         except BaseException as error:  # noqa: BLE001 - whatever a backend lets out is its failure
-            self._failed(_told(error))
+            self._failed(error, _told(error))
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, error: BaseException, reason: str) -> None:
+        frames = _frames(error)
+        self.at = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
         if self._run.harness.alive():
             self._end(Verdict.FAIL, reason)
         else:
@@ -198,6 +203,7 @@ class _Trial:
             self._check()
             return
         from hypothesis import given
+        from hypothesis.errors import Unsatisfiable
 
         began = self._run.now()
         failed: float | None = None
@@ -213,7 +219,7 @@ class _Trial:
                 return
             try:
                 self._check(data)
-            except (NotOfferedError, InconclusiveError) as error:
+            except (NotOfferedError, InconclusiveError, HarnessError) as error:
                 quiet.append(error)
             except BaseException:
                 failed = self._run.now() if failed is None else failed
@@ -222,7 +228,10 @@ class _Trial:
                 raise
 
         strategy = self._case.given(self._run.harness.limits)
-        self._run.seeded(self._run.settings(self._case)(given(strategy)(test)))()
+        try:
+            self._run.seeded(self._run.settings(self._case)(given(strategy)(test)))()
+        except Unsatisfiable as error:
+            raise HarnessError("limits.keeps refuses so much that there is nothing to try") from error
         if quiet:
             raise quiet[0]
 
@@ -233,6 +242,8 @@ class _Trial:
             self._case.check(place, *data)
         finally:
             self._let_go(place)
+        if self.examples == 1:
+            place.check_clean()
 
     def _let_go(self, place: Place) -> None:
         place.close()
@@ -252,9 +263,14 @@ def _lacking(case: Case, place: Place) -> tuple[Verdict, str] | None:
 
 
 def _told(error: BaseException) -> str:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "rud_conformance/cases" in frame.filename]
+    frames = _frames(error)
     at = f" (line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
     return f"{type(error).__name__} was raised{at}: {str(error)!a}"
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Those in the cases."""
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if "rud_conformance/cases" in frame.filename]
 
 
 def _name_of(harness: object) -> str:
