@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
@@ -66,7 +66,7 @@ class Place:
 
     @cached_property
     def downloader(self) -> Downloader:
-        return self._kept(self._needed("downloader", self.harness.downloader(self.scope)))
+        return self._kept(self._needed("downloader", lambda: self.harness.downloader(self.scope)))
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -74,32 +74,32 @@ class Place:
 
     @cached_property
     def wire(self) -> Wire:
-        return self._needed("wire", self.harness.wire(self.scope))
+        return self._needed("wire", lambda: self.harness.wire(self.scope))
 
     @cached_property
     def raw(self) -> Raw:
-        return self._needed("raw", self.harness.raw(self.scope))
+        return self._needed("raw", lambda: self.harness.raw(self.scope))
 
     @cached_property
     def stranger(self) -> Backend:
         """Nobody knows it."""
-        return self._kept(self._needed("stranger", self.harness.stranger(self.scope)))
+        return self._kept(self._needed("stranger", lambda: self.harness.stranger(self.scope)))
 
     @cached_property
     def reader(self) -> Backend:
         """It may only read."""
-        return self._kept(self._needed("reader", self.harness.reader(self.scope)))
+        return self._kept(self._needed("reader", lambda: self.harness.reader(self.scope)))
 
     @property
     def spec(self) -> StoreSpec:
-        return self._needed("address", self.harness.spec(self.scope))
+        return self._needed("address", lambda: self.harness.spec(self.scope))
 
     @property
     def unfinished(self) -> int:
-        return self._needed("unfinished", self.harness.unfinished(self.scope))
+        return self._needed("unfinished", lambda: self.harness.unfinished(self.scope))
 
     def offers_unfinished(self) -> bool:
-        return self.harness.unfinished(self.scope) is not None
+        return self._given("unfinished", lambda: self.harness.unfinished(self.scope)) is not None
 
     @property
     def folder(self) -> Path:
@@ -148,11 +148,22 @@ class Place:
         if not self.harness.ephemeral:
             self._clean()
         # A store that hangs must not keep the suite from going on.
-        closing = threading.Thread(target=self._close_all, daemon=True)
-        closing.start()
-        closing.join(_CLOSED_WITHIN)
+        closer = threading.Thread(target=self._close_all, daemon=True)
+        closer.start()
+        closer.join(_CLOSED_WITHIN)
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def check_clean(self) -> None:
+        """``HarnessError`` if ``close`` has left an object of a store that outlives the process."""
+        if self.harness.ephemeral:
+            return
+        with closing(self._asked(lambda: self.harness.open(self.scope))) as backend:
+            left = [meta.key for meta in backend.list("")]
+        if left:
+            raise HarnessError(
+                f"after clean({self.scope!r}) there is still {left[0]!a}: define clean() so that it goes"
+            )
 
     def _close_all(self) -> None:
         while self._opened:
@@ -179,7 +190,15 @@ class Place:
             raise HarnessError(f"open({self.scope!r}) returned {type(made).__name__}, which is no rud.Backend")
         return made
 
-    def _needed(self, name: str, found: T | None) -> T:
+    def _given(self, name: str, ask: Callable[[], T | None]) -> T | None:
+        try:
+            return ask()
+        except Exception as error:
+            said = f"{name}({self.scope!r}) raised {type(error).__name__}: {error}"
+            raise HarnessError(said) from error
+
+    def _needed(self, name: str, ask: Callable[[], T | None]) -> T:
+        found = self._given(name, ask)
         if found is None:
             raise NotOfferedError(f"the harness has no {name}()")
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -99,7 +100,8 @@ class Run:
         if verdict is Verdict.FAIL:
             script = script_for(case, self.name, trial.data)
         notes = tuple(trial.notes)
-        return Result(case.id, verdict, reason, took, trial.examples, trial.troubles, script, notes)
+        at = trial.at if verdict is Verdict.FAIL else ""
+        return Result(case.id, verdict, reason, took, trial.examples, trial.troubles, script, notes, at)
 
     def stop(self, seconds: float) -> bool:
         """Try no more examples; whether every case has ended within ``seconds``, so that nothing writes any more."""
@@ -170,6 +172,7 @@ class _Trial:
         self.data: object = None
         self.ended = threading.Event()
         """Not the thread's own end: CPython 3.11 takes a thread for ended whose ``join`` a signal has interrupted."""
+        self.at = ""
 
     def run(self) -> None:
         try:
@@ -188,11 +191,13 @@ class _Trial:
         except InconclusiveError as error:
             self._end(Verdict.INCONCLUSIVE, str(error))
         except AssertionError as error:
-            self._failed(str(error))
+            self._failed(error, str(error))
         except BaseException as error:  # noqa: BLE001 - whatever a backend lets out is its failure
-            self._failed(_told(error))
+            self._failed(error, _told(error))
 
-    def _failed(self, reason: str) -> None:
+    def _failed(self, error: BaseException, reason: str) -> None:
+        frames = _frames(error)
+        self.at = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
         if self._run.harness.alive():
             self._end(Verdict.FAIL, reason)
         else:
@@ -223,6 +228,7 @@ class _Trial:
             self._check()
             return
         from hypothesis import given
+        from hypothesis.errors import Unsatisfiable
 
         began = self._run.now()
         failed: float | None = None
@@ -238,7 +244,7 @@ class _Trial:
                 return
             try:
                 self._check(data)
-            except (NotOfferedError, InconclusiveError) as error:
+            except (NotOfferedError, InconclusiveError, HarnessError) as error:
                 quiet.append(error)
             except BaseException:
                 failed = self._run.now() if failed is None else failed
@@ -247,7 +253,10 @@ class _Trial:
                 raise
 
         strategy = self._case.given(self._run.harness.limits)
-        self._run.seeded(self._run.settings(self._case)(given(strategy)(test)))()
+        try:
+            self._run.seeded(self._run.settings(self._case)(given(strategy)(test)))()
+        except Unsatisfiable as error:
+            raise HarnessError("limits.keeps refuses so much that there is nothing to try") from error
         if quiet:
             raise quiet[0]
 
@@ -258,6 +267,8 @@ class _Trial:
             self._case.check(place, *data)
         finally:
             self._let_go(place)
+        if self.examples == 1:
+            place.check_clean()
 
     def _let_go(self, place: Place) -> None:
         place.close()
@@ -277,9 +288,14 @@ def _lacking(case: Case, place: Place) -> tuple[Verdict, str] | None:
 
 
 def _told(error: BaseException) -> str:
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "rud_conformance/cases" in frame.filename]
+    frames = _frames(error)
     at = f" (line {frames[-1].lineno}: {frames[-1].line})" if frames else ""
     return f"{type(error).__name__} was raised{at}: {str(error)!a}"
+
+
+def _frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Those in the cases."""
+    return [frame for frame in traceback.extract_tb(error.__traceback__) if "rud_conformance/cases" in frame.filename]
 
 
 def _name_of(harness: object) -> str:

@@ -31,7 +31,7 @@ FAMILIES: dict[str, tuple[str, ...]] = {
     "of URLs": ("q", "q?", "q?uploads", "q#", "q#f", "q&a=b", "q;v", "q=", "q@v", "q:80", "q,", "q!", "q$"),
     "blanks": ("x", " x", "x ", "x\t", "\tx", "x\u3000", "x\u00a0", "x.", ".x", "x..", " "),
     "of shells and systems": ("n", "*", "n*", "'", '"', "<n>", "&amp;", "&", "a|b", "~", "~n", "$(n)", "`n`", "CON",
-                "nul", "-n", "n]]>", "{n}", "%n"),
+                "nul", "-n", "f[a]", "n]]>", "{n}", "%n"),
     "backslashes": ("a/b", "a\\b", "a\\\\b", "\\a", "a\\", "C:\\a", "C:a", "\\\\host\\a", "a:b"),
     "of unfinished files": ("f", "f.tmp", "f.part", "f~", ".f", "f.lock", ".f.swp", "f.crc", "f.rud", "tmp/f",
                 ".rud-f"),

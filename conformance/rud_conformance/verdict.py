@@ -46,6 +46,8 @@ class Result:
     script: str = ""
     """A Python program that shows the failure again, without Hypothesis."""
     notes: tuple[str, ...] = ()
+    at: str = ""
+    """The line of the case that failed, as ``file:line``."""
 
     @property
     def executed(self) -> bool:

@@ -287,7 +287,8 @@ def _altered_reply(trouble: Trouble, reply: Reply) -> Reply:
     if trouble.kind == "flip":
         return replace(reply, chunks=[_flipped(reply.chunks[0]), *reply.chunks[1:]])  # type: ignore[arg-type]  # bytes yet
     if trouble.kind == "whole" and reply.start:
-        return replace(reply, chunks=[reply.stored.data], start=0)
+        data = reply.stored.data
+        return replace(reply, chunks=[data[at : at + 2] for at in range(0, len(data), 2)], start=0)
     return reply
 
 

@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 from rud_conformance.harness import Harness, harness_of
 from rud_conformance.harnesses import Memory, Wired
-from rud_conformance.mutants import Mutant, mutants
 from rud_conformance.registry import GROUPS, PROFILES, case_of, cases
 from rud_conformance.report import console, exit_code, from_json_lines, json_line, matrix, registry_page
 from rud_conformance.run import Run
-from rud_conformance.self_test import kills, score, unproven
 from rud_conformance.verdict import HarnessError, Result, Verdict
 from rud_conformance.wired import WiredBackend
 from rud_fakes.memory import MemoryBackend
@@ -24,20 +22,6 @@ from rud_fakes.memory import MemoryBackend
 from rud.store import Backend, Capabilities
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.mark.parametrize("mutant", mutants(), ids=lambda one: one.id)
-def test_mutants_are_killed_by_their_own_cases(mutant: Mutant) -> None:
-    """Each case that a faulty backend names fails on it, in the quick profile."""
-    found = kills(chosen=[mutant])
-
-    assert [kill.case.id for kill in found if not kill.killed] == [], score(found)
-
-
-def test_every_case_has_a_mutant() -> None:
-    """A case that nothing has ever made fail proves nothing."""
-    assert unproven() == []
-    assert {killer for one in mutants() for killer in one.killers} <= {one.id for one in cases()}
 
 
 def test_every_group_has_cases() -> None:

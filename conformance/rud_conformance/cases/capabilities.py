@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from dataclasses import fields
 
 from rud.errors import ObjectExistsError, StoreError, UnsupportedOperationError
@@ -9,6 +11,7 @@ from rud.store import Capabilities
 from rud_conformance.acts import Watched, coded, expect, get, got, holds, names, put, same
 from rud_conformance.place import Place
 from rud_conformance.registry import case
+from rud_conformance.wire import Trouble
 
 
 def refuses_create(place: Place) -> None:
@@ -142,3 +145,21 @@ def probing_without_leave(place: Place) -> None:
         expect(StoreError, place.backend.probe, f"a probe under {trouble}")
         place.met()
     place.backend.probe()
+
+
+@case("X09", needs=("wire",))
+def probing_in_trouble(place: Place) -> None:
+    """No object appears by a probe, or goes, whichever of its requests fails."""
+    there = {"k": b"x", ".probe": b"y"}
+    for key, data in there.items():
+        put(place.another(), key, data)
+    for n in range(10):
+        place.wire.plan({n: Trouble("reset")})
+        # A backend may warn of what it could not take back.
+        with warnings.catch_warnings(action="ignore"), suppress(StoreError):
+            place.another().probe()
+        met = place.wire.clear()
+        place.troubles += met
+        holds(place.another(), there)
+        if not met:
+            return

@@ -46,8 +46,9 @@ def around_parts(place: Place) -> None:
 @case("R03", profile="smoke")
 def around_the_threshold(place: Place) -> None:
     """Bytes come back around the size at which one request becomes several, and nothing unfinished is left."""
-    threshold = place.limits.threshold
-    _round_trip(place, [threshold - 1, threshold, threshold + 1])
+    threshold, part = place.limits.threshold, place.limits.part
+    whole_parts = (threshold // part + 1) * part
+    _round_trip(place, [threshold - 1, threshold, threshold + 1, whole_parts])
     if place.offers_unfinished():
         same(0, place.unfinished, "unfinished uploads")
 

@@ -171,7 +171,8 @@ def listed_though_others_write(place: Place) -> None:
 
 @case("V12", profile="smoke")
 def deletes(place: Place) -> None:
-    """Deleting what is not there, or what is only the beginning of other keys, is no error and removes nothing."""
+    """Deleting what is not there, or what is only the beginning of other keys, is no error and removes nothing; what
+    was deleted can be created again."""
     put(place.backend, "d/x", b"x")
     for key in ("no", "d", "d/x/y", "d/", "D/x"):
         try:
@@ -180,6 +181,9 @@ def deletes(place: Place) -> None:
             place.note(f"{key!r} is refused as a key")
     place.backend.delete("no")
     holds(place.another(), {"d/x": b"x"})
+    place.backend.delete("d/x")
+    put(place.backend, "d/x", b"again", create=place.capabilities.create is True)
+    holds(place.another(), {"d/x": b"again"})
 
 
 @case("V13", needs=("raw",))
