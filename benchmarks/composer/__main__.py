@@ -1,4 +1,4 @@
-"""``python -m benchmarks.composer environment FOLDER | run | report | scenarios``: see ``benchmarks/README.md``."""
+"""``python -m benchmarks.composer environment FOLDER | run | report | scenarios | stores``; see ``../README.md``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmarks.tools import workspace
 _HERE = Path(__file__).resolve().parent
 RESULTS = _HERE.parent / "results" / "composer.json"
 SCENARIOS = _HERE.parent / "results" / "composer_scenarios.json"
+STORES = _HERE.parent / "results" / "composer_stores.jsonl"
 DOCUMENTS = _HERE.parents[1] / "docs"
 
 
@@ -33,6 +34,8 @@ def main() -> int:
     scenarios = commands.add_parser("scenarios", help="both classes through faults on S3")
     scenarios.add_argument("names", nargs="*", help="default: all")
     scenarios.add_argument("--folder", default=tempfile.gettempdir())
+    stores = commands.add_parser("stores", help="the conformance suite on Composer's own stores")
+    stores.add_argument("--only-page", action="store_true", help="write the page from the results that are there")
     arguments = parser.parse_args()
     match arguments.command:
         case "environment":
@@ -40,6 +43,13 @@ def main() -> int:
 
             made.make(arguments.folder.resolve())
             return 0
+        case "stores":
+            from benchmarks.composer import stores_page
+
+            page = DOCUMENTS / "conformance-composer.md"
+            if arguments.only_page:
+                return stores_page.write(STORES, page)
+            return stores_page.run(STORES, page, _saying())
         case "scenarios":
             from benchmarks.composer import scenarios as played
 
@@ -50,9 +60,9 @@ def main() -> int:
 
             with workspace(arguments.folder) as folder:
                 Run(folder, arguments.results, _saying()).everything(arguments.rounds, arguments.names)
-    from benchmarks.composer import report as page
+    from benchmarks.composer import report as figures
 
-    return page.write(arguments.results, DOCUMENTS)
+    return figures.write(arguments.results, DOCUMENTS)
 
 
 def _saying() -> Callable[[str], None]:

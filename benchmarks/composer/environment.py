@@ -27,7 +27,18 @@ def make(folder: Path) -> None:
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     subprocess.run([str(python), "-m", "pip", "install", "-q", "uv"], check=True)
-    command = [str(python), "-m", "uv", "pip", "install", "--python", str(python), COMPOSER, "-e", f"{_ROOT}[s3,bench]"]
+    command = [
+        str(python),
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        "--python",
+        str(python),
+        COMPOSER,
+        "-e",
+        f"{_ROOT}[s3,gcs,conformance,bench]",
+    ]
     subprocess.run(command, check=True)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     check = [str(python), "-W", "ignore", "-c", "import composer.loggers, rud, obstore"]

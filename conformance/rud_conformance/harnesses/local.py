@@ -115,7 +115,7 @@ class Wired(Harness):
         return _ByHand(service(bucket), f"{prefix}/" if prefix else "")
 
     def unfinished(self, scope: str) -> int:
-        return service(self._where(scope)[0]).open_multiparts()
+        return service(where(scope, nested=self.nested)[0]).open_multiparts()
 
 
 class WiredAtRoot(Wired):
