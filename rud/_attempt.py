@@ -42,6 +42,8 @@ class Job:
     entry_id: str
     durable: bool
     accepted_ns: int
+    adopted: bool = False
+    """Left by an earlier run: a later upload of ours may be there already."""
     look: bool = False
     """Look at what is there before sending: an earlier attempt may have stored it, or a later upload of ours."""
     force: bool = False
@@ -172,7 +174,8 @@ def _look(backend: Backend, job: Job) -> Verdict | None:
     if _is_ours(there, job):
         return Verdict("stored")
     if there.entry_id is not None:
-        return Verdict("superseded") if there.entry_id > job.entry_id else None
+        # The uploads of this run are sent in their order: what has a later id was sent by a clock that was ahead.
+        return Verdict("superseded") if job.adopted and there.entry_id > job.entry_id else None
     newer = there.last_modified is not None and there.last_modified * 1e9 >= job.accepted_ns - WHOLE_MTIME
     if newer and not job.force:
         return Verdict("aside", reason="the store holds an object that is newer than this upload and not ours")

@@ -118,6 +118,8 @@ class WorkerPool:
     def submit(self, staged: Staged, key: str, *, overwrite: bool, after: Sequence[Transfer]) -> Transfer:
         """Accept a staged file. When this returns, the upload survives the death of every process here."""
 
+        named: list[SpoolEntry] = []
+
         def check() -> None:
             with self._monitor.lock:
                 self.refuse_unless_open()
@@ -126,6 +128,8 @@ class WorkerPool:
                         f"an upload of {key!r} is under way: a second one with overwrite=False is refused", key=key
                     )
                 self._offer = after
+                # Those that stand for them by now: what has stood for them may be forgotten before this one has ended.
+                named.extend(transfer.final.entry for transfer in after)
 
         enlisted: list[Transfer] = []
         try:
@@ -133,7 +137,7 @@ class WorkerPool:
                 staged,
                 key,
                 overwrite=overwrite,
-                after=tuple(transfer.entry.id for transfer in after),
+                after=named,
                 check=check,
                 enlist=lambda entry: enlisted.extend(self._enlist(entry)),
             )
@@ -146,6 +150,9 @@ class WorkerPool:
             for transfer in enlisted:
                 self.cancel(transfer)
             raise
+        finally:
+            if enlisted and enlisted[0].unsynced:
+                self._synced(enlisted[0].entry)
         return enlisted[0]
 
     def adopt(self, adoption: Adoption) -> int:
@@ -174,8 +181,10 @@ class WorkerPool:
             if effects is None:
                 return transfer.state is UploadState.CANCELLED
             self._cancelled.append(transfer)
-        self._spool.settle(transfer.entry, Outcome.CANCELLED)
+        recorded = self._spool.settle(transfer.entry, Outcome.CANCELLED)
         with self._monitor.lock:
+            if not recorded:
+                self._settling.unrecorded.append(transfer)
             effects.ended = [ended for ended in effects.ended if ended is not transfer]
             self._settling.take(effects)
             self._monitor.notify_all()
@@ -282,7 +291,7 @@ class WorkerPool:
         self._closing = True
         try:
             if not self._finished:
-                self._spool.catch_up(self._enlist)
+                self._spool.catch_up(self._enlist_again)
                 self._await(self.own(), max(0.0, end - clock.monotonic()), raises=False)
         finally:
             self._stopping = True
@@ -308,12 +317,24 @@ class WorkerPool:
             transfer = self._scheduler.forget(entry.id)
             if transfer is None:
                 transfer = Transfer(entry)
+                transfer.unsynced = entry.owner.log.fsync
                 self._settling.take(self._scheduler.submit(transfer, self._offer))
             self._enlisted = entry.id
             resting, self._supervisor.resting = self._supervisor.resting, False
         if resting:
             self._runtime.wake()
         return [transfer]
+
+    def _enlist_again(self, entry: SpoolEntry) -> None:
+        self._enlist(entry)
+        self._synced(entry)
+
+    def _synced(self, entry: SpoolEntry) -> None:
+        with self._monitor.lock:
+            self._settling.take(self._scheduler.synced(entry.id))
+            resting, self._supervisor.resting = self._supervisor.resting, False
+        if resting:
+            self._runtime.wake()
 
     def _await(self, transfers: list[Transfer], timeout: float | None, *, raises: bool = True) -> bool:
         """Until all have ended (``True``), the time is over (``False``), or waiting has become pointless."""
@@ -325,7 +346,7 @@ class WorkerPool:
             hopeless = self._fatal is not None or self._finished
             return told or hopeless or (raises and self._trouble() is not None)
 
-        self._spool.catch_up(self._enlist)
+        self._spool.catch_up(self._enlist_again)
         if not self._runtime.wait_until(self._monitor, over, timeout):
             return False
         if transfers and raises:

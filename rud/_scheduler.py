@@ -70,8 +70,20 @@ class Scheduler:
             if not dependency.ended:
                 transfer.waits_for += 1
                 _hold_back(transfer, dependency)
+        transfer.waits_for += transfer.unsynced
         if transfer.waits_for == 0:
             self._release(transfer, effects)
+        return effects
+
+    def synced(self, entry_id: int) -> Effects:
+        """The record of an upload that was ``unsynced`` is on the disk; more than once changes nothing."""
+        effects = Effects()
+        transfer = self._live.get(entry_id)
+        if transfer is not None and transfer.unsynced:
+            transfer.unsynced = False
+            transfer.waits_for -= 1
+            if transfer.waits_for == 0:
+                self._release(transfer, effects)
         return effects
 
     def forget(self, entry_id: int) -> Transfer | None:

@@ -62,7 +62,7 @@ class Settling:
     failures: list[Transfer] = field(default_factory=list)
     """Own uploads that failed and of which no caller was told yet."""
     unrecorded: list[Transfer] = field(default_factory=list)
-    """Stored, but the log could not be written."""
+    """Ended, but the log could not be written."""
     failed: list[Transfer] = field(default_factory=list)
     """All that failed, told or not, adopted ones included."""
     unread: list[Transfer] = field(default_factory=list)
@@ -91,8 +91,9 @@ class Settling:
             mtime_ns=entry.mtime_ns if entry.crc is None else None,
             overwrite=entry.overwrite,
             entry_id=entry.wire_id,
-            durable=self.durable,
+            durable=self.durable or entry.owner.log.fsync,
             accepted_ns=entry.id,
+            adopted=entry.adopted,
             look=entry.adopted or transfer.attempts > 0,
             # Only what an earlier run has left may be too old to be sent: nobody waited with this one.
             force=self.force or not entry.adopted,

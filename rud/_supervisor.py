@@ -29,6 +29,9 @@ logger = logging.getLogger("rud")
 CRASH_LOOP = 4
 """Workers that die one after another before any is ready: from then on the waits raise."""
 
+RECORD_AGAIN = 1.0
+"""Seconds until an outcome that the log did not take is offered to it again: nobody tells of a disk that has room."""
+
 POISON = 3
 """An upload that has killed this many workers is set aside."""
 
@@ -102,6 +105,8 @@ class Supervisor:
             due = self.scheduler.next_due() if self.destination.open and self._idle() else None
             probe = self.destination.next_time() if self._idle() else None
         times += [time for time in (due, probe) if time is not None]
+        if self.settling.unrecorded:
+            times.append(now + RECORD_AGAIN)
         return max(0.0, min(times) - now) if times else None
 
     def _idle(self) -> Slot | None:

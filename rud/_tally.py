@@ -32,7 +32,7 @@ def left(scheduler: Scheduler, settling: Settling, cancelled: Iterable[Transfer]
         "spooled": [*scheduler, *settling.unread],
         "failed": settling.failed,
         "cancelled": cancelled,
-        "stored, not recorded": settling.unrecorded,
+        "stored, not recorded": [one for one in settling.unrecorded if one.state is UploadState.STORED],
     }
     return tuple(
         LeftUpload(transfer.entry.id, transfer.entry.key, state, str(transfer.error or ""))

@@ -111,6 +111,8 @@ class Transfer:
     tries: int = field(default=0, init=False)
     """Attempts made, whoever they were charged to."""
     waits_for: int = field(default=0, init=False)
+    unsynced: bool = field(default=False, init=False)
+    """Held back until its record is on the disk: one that may yet be refused supersedes nothing."""
     dependents: list[Transfer] | None = field(default=None, init=False)
     successor: Transfer | None = field(default=None, init=False)
     error: Exception | None = field(default=None, init=False)

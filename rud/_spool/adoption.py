@@ -14,7 +14,7 @@ from rud._spool.entry import Ids, Outcome, SpoolEntry
 from rud._spool.log import Log
 from rud._spool.owner import NotTakenError, Owner
 from rud._spool.records import Kind
-from rud._spool.replay import State, read_log
+from rud._spool.replay import State, read_log, segment_path
 from rud.errors import IntegrityError, SpoolError
 
 
@@ -51,6 +51,7 @@ class Adopter:
     segment_bytes: int
     fsync: bool
     owners: dict[str, Owner] = field(default_factory=dict)
+    _ids_taken: set[int] = field(default_factory=set)
 
     def adopt_all(self, root: str, destination: Mapping[str, str], rank: int) -> Adoption:
         """The dead owners in a spool root that are of this host, ``destination`` and ``rank``."""
@@ -93,30 +94,43 @@ class Adopter:
         taken = Owner(folder).be_taken()
         try:
             result = self.recover(taken)
+            self._refuse_same_ids(result)
         except BaseException as error:
             taken.abandon()
             if isinstance(error, OSError | ValueError | LookupError | TypeError):
                 raise NotTakenError(f"it cannot be read ({type(error).__name__}: {error})") from error
             raise
+        self._ids_taken |= {entry.id for entry in result.entries}
         if is_empty(taken):
             taken.end()
         else:
             self.owners[folder] = taken
         return result
 
+    def _refuse_same_ids(self, found: Adoption) -> None:
+        """Two owners whose clock was set back may have given the same ids: one after the other then."""
+        if not self._ids_taken.isdisjoint(entry.id for entry in found.entries):
+            raise NotTakenError("another folder has uploads of the same ids, which go first")
+
     def recover(self, taken: Owner) -> Adoption:
         """Open the log of a taken owner for appending and bring its folder in order."""
         state = read_log(taken)
         self.ids.see(state.greatest)
-        taken.log = Log(taken.folder, self.ids, segment_bytes=self.segment_bytes, fsync=self.fsync, state=state)
-        failed.finish(taken.folder, state)
+        fsync = self.fsync or taken.facts.get("fsync") is True
+        if fsync:  # what is acted upon now must not be gone after a power cut
+            for number in state.live:
+                files.sync_path(segment_path(taken.folder, number))
+        taken.log = Log(taken.folder, self.ids, segment_bytes=self.segment_bytes, fsync=fsync, state=state)
+        failed.finish(taken, state)
         overtaken = [entry for one in state.successors if (entry := state.pending.get(one)) is not None]
         for entry in overtaken:
             ending.settle(entry, Outcome.SUPERSEDED, {"by": state.successors[entry.id]})
             state.ended[entry.id] = Outcome.SUPERSEDED
         broken = _set_aside_broken(state) + _hold_to_dependencies(state)
-        entries = [entry for entry in state.pending.values() if entry.outcome is None]
-        swept = _sweep(taken, {entry.path for entry in entries})
+        left = [entry for entry in state.pending.values() if entry.outcome is None]
+        swept = _sweep(taken, {entry.path for entry in left})
+        # What has failed and could not be filed stays where it is; it is not sent.
+        entries = [entry for entry in left if entry.id not in state.ended]
         damage = state.damage + swept + broken
         return Adoption(entries, [], damage, os.path.exists(taken.answered), state.successors)
 
@@ -126,10 +140,10 @@ class Adopter:
             raise SpoolError(f"{failed_folder} is not in a folder that was taken over")
         facts, payload = _whole(failed_folder)
         one = self.ids.next()
-        header = {**facts, "id": one, "after": (), "file": str(one), "retakes": facts["id"]}
+        header = {**facts, "id": one, "after": (), "doomed": False, "file": str(one), "retakes": facts["id"]}
         entry = SpoolEntry.from_header(header, holder, 0)
         try:
-            failed.place(payload, entry.path)
+            failed.place(payload, entry.path, sync=holder.log.fsync)
             with holder.log.lock:
                 holder.log.need_folder_sync(holder.big)
                 position = holder.log.append(Kind.ACCEPTED, header, entry=entry)
@@ -138,7 +152,7 @@ class Adopter:
             raise SpoolError(
                 f"{entry.key!r} could not be taken up again: {error.strerror}", errno=error.errno
             ) from error
-        if self.fsync:
+        if holder.log.fsync:
             try:
                 holder.log.sync(position)
             except SpoolError:
@@ -151,7 +165,7 @@ class Adopter:
 
 def is_empty(taken: Owner) -> bool:
     """Nothing is left in it that anybody might want."""
-    return not taken.log.damaged and not any(taken.log.live.values()) and not failed.kept(taken.folder)
+    return not taken.log.damaged and not taken.log.needed and not failed.kept(taken.folder)
 
 
 def _why_not_here(facts: Mapping[str, Any]) -> str:
@@ -185,8 +199,11 @@ def _hold_to_dependencies(state: State) -> list[str]:
             continue
         named = [stands_for(one, state.successors) for one in entry.after]
         bad = [one for one in named if state.ended.get(one) in (Outcome.FAILED, Outcome.CANCELLED)]
-        if bad:
-            why = f"it comes after {state.keys.get(bad[0], 'another')!r}, which was {state.ended[bad[0]].value}"
+        if bad or entry.doomed:
+            key, how = (
+                (state.keys.get(bad[0], "another"), state.ended[bad[0]].value) if bad else ("another", "not stored")
+            )
+            why = f"it comes after {key!r}, which was {how}"
             kept = _fail(entry, state, {"class": "DependencyFailedError", "text": why})
             lines.append(f"{entry.key!r} was not sent: {why}; {kept}")
         else:

@@ -27,8 +27,7 @@ def fail(entry: SpoolEntry, reason: Mapping[str, object]) -> str:
         return ""
     _faultpoints.hit("failed.written")
     if not _record(entry, Outcome.FAILED):
-        files.remove_tree(failed.folder_of(entry, hidden=True))
-        return ""
+        return ""  # a sync may have failed that was none: whoever reads the log finds out, and needs the folder then
     _faultpoints.hit("failed.recorded")
     kept_at = failed.show(entry)
     _remove(entry)

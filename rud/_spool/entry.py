@@ -45,6 +45,10 @@ class SpoolEntry:
     owner: Owner
     segment: int = 0
     """The number of the segment that has its ``accepted`` record."""
+    doomed: bool = False
+    """Something that it comes after had failed, or was cancelled, when it was accepted."""
+    holds: int = 0
+    """The oldest segment that tells what has become of those that it comes after: kept until it has ended; 0: none."""
     kills: int = 0
     in_flight: bool = False
     multiparts: tuple[str, ...] = ()
@@ -71,6 +75,8 @@ class SpoolEntry:
         }  # fmt: skip
         if self.after:
             header["after"] = self.after
+        if self.doomed:
+            header["doomed"] = True
         if self.path and self.large:
             header |= {"file": os.path.basename(self.path), "crc": self.crc}
         return header
@@ -86,7 +92,7 @@ class SpoolEntry:
             crc, path, offset = header["crc"], os.path.join(owner.big, name), 0
         return cls(
             header["id"], header["key"], header["size"], header["overwrite"], crc, path, offset, header["mtime"],
-            tuple(header.get("after", ())), owner, segment, adopted=True, strays=True,
+            tuple(header.get("after", ())), owner, segment, header.get("doomed", False), adopted=True, strays=True,
         )  # fmt: skip
 
 

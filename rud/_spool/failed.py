@@ -7,10 +7,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from rud._spool import files
 from rud._spool.entry import Outcome, SpoolEntry
 from rud._spool.replay import State
+
+if TYPE_CHECKING:
+    from rud._spool.owner import Owner
 
 
 def folder_of(entry: SpoolEntry, *, hidden: bool = False) -> str:
@@ -41,9 +45,10 @@ def write_hidden(entry: SpoolEntry, reason: Mapping[str, object]) -> None:
         if not entry.large:
             files.write_whole(payload, files.read_at(entry.path, entry.offset, entry.size), sync=sync)
         elif os.path.exists(entry.path):
-            place(entry.path, payload)
+            place(entry.path, payload, sync=sync)
         if sync:
             files.sync_path(hidden)
+            files.sync_path(entry.owner.failed)
     except BaseException:
         files.remove_tree(hidden)
         raise
@@ -61,8 +66,8 @@ def show(entry: SpoolEntry) -> str:
     return visible
 
 
-def place(source: str, target: str) -> None:
-    """A second name for a file of ours, or a copy where the file system has no links."""
+def place(source: str, target: str, *, sync: bool) -> None:
+    """A second name for a file of ours, or a copy (with ``sync`` on the disk) where the file system has no links."""
     try:
         os.link(source, target)
     except FileNotFoundError:
@@ -72,22 +77,29 @@ def place(source: str, target: str) -> None:
 
         with open(source, "rb") as old, open(target, "xb") as new:
             copy_bytes(old.fileno(), new.fileno(), os.fstat(old.fileno()).st_size)
+            if sync:
+                files.sync_data(new.fileno())
 
 
-def finish(folder: str, state: State) -> None:
+def finish(owner: Owner, state: State) -> None:
     """After a crash: rename what was recorded as failed, remove what was not, and what was accepted anew."""
-    for name in kept(folder):
+    for name in kept(owner.folder):
         shown = name.removeprefix(".")
         number = id_of(shown)
         if number is None:
             continue
-        path = os.path.join(folder, "failed", name)
+        path, visible = (os.path.join(owner.failed, one) for one in (name, shown))
         if number in state.retaken and state.ended.get(state.retaken[number]) is not Outcome.CANCELLED:
             files.remove_tree(path)
-        elif name != shown and state.ended.get(number) is Outcome.FAILED:
-            os.rename(path, os.path.join(folder, "failed", shown))
-        elif name != shown and (number in state.keys or number in state.ended):  # nothing in it is needed
-            files.remove_tree(path)
+        elif name != shown:
+            # What the log knows nothing of has failed, too: its records are gone, as those of what has ended are.
+            unknown = number not in state.keys and number not in state.ended
+            if (unknown or state.ended.get(number) is Outcome.FAILED) and not os.path.isdir(visible):
+                os.rename(path, visible)
+                if owner.log.fsync:
+                    files.sync_path(owner.failed)
+            else:
+                files.remove_tree(path)
 
 
 def keep_unreadable(source: str, folder: str) -> str:

@@ -41,7 +41,8 @@ class Log:
     """``lock`` guards every field but ``_synced`` and ``_lost``, which ``_sync_lock`` guards; no sync happens under
     ``lock``. ``state``: what was read of it, when another process began it.
 
-    ``live`` counts the entries without outcome of each segment. With ``damaged`` nothing is ever retired.
+    ``live`` counts for each segment its entries without outcome, and those that come after one of it. With ``damaged``
+    nothing is ever retired.
     """
 
     def __init__(self, folder: str, ids: Ids, *, segment_bytes: int, fsync: bool, state: State | None = None) -> None:
@@ -78,6 +79,17 @@ class Log:
     def size(self) -> int:
         """Of all segments together."""
         return sum(self._sizes.values()) + self.committed[1]
+
+    @property
+    def needed(self) -> bool:
+        """Some entry of it has no outcome."""
+        with self.lock:
+            return any(self.live.values())
+
+    @property
+    def greatest(self) -> int:
+        """Of all ids that this process has seen or given."""
+        return self._ids.greatest
 
     def begin(self, hidden: str) -> None:
         """Make the first segment and the reserve, so that a lost segment is missed and the first accept is cheap.
@@ -152,11 +164,17 @@ class Log:
         entry.segment = segment.number
         # Counted first: an interrupt in between leaves a segment that is kept too long, never one removed too early.
         self.live[segment.number] += 1
+        if entry.holds in self.live:
+            self.live[entry.holds] += 1
+        else:
+            entry.holds = 0
         try:
             self.committed = (segment, after, entry)
         finally:
             if self.committed[2] is not entry:
                 self.live[segment.number] -= 1
+                if entry.holds:
+                    self.live[entry.holds] -= 1
 
     def _reserve(self, folder: str) -> None:
         """Have it; ``OSError`` when there is no room for it."""
@@ -230,7 +248,7 @@ class Log:
                 return
             with self.lock:
                 segment, end, _ = self.committed
-                older, folders = list(self._unsynced), set(self._unsynced_folders)
+                older, folders = list(self._unsynced), sorted(self._unsynced_folders)
             try:
                 _faultpoints.hit("log.sync.before")
                 for descriptor in (*older, segment.descriptor):
@@ -246,7 +264,7 @@ class Log:
                 ) from error
             self._synced = (segment.number, end)
             with self.lock:
-                self._unsynced_folders -= folders
+                self._unsynced_folders.difference_update(folders)
                 del self._unsynced[: len(older)]
             for descriptor in older:
                 os.close(descriptor)
@@ -307,6 +325,8 @@ class Log:
         """One entry of this log has its outcome."""
         with self.lock:
             self.live[entry.segment] -= 1
+            if entry.holds:
+                self.live[entry.holds] -= 1
         self.retire()
 
     def close(self) -> None:

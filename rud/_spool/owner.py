@@ -16,7 +16,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Self
 
-from rud._spool import files
+from rud._spool import files, marks
 from rud._spool.limit import Limit
 from rud._spool.log import Log
 
@@ -83,7 +83,9 @@ class Owner:
             os.close(self._descriptors.pop())
 
     def end(self) -> None:
-        """Remove the folder: hidden first, so that nobody adopts what is half gone."""
+        """Remove the folder: hidden first, so that nobody adopts what is half gone. Its greatest id stays behind."""
+        with contextlib.suppress(OSError):
+            marks.leave(os.path.dirname(self.folder), self.log.greatest, sync=self.log.fsync)
         hidden = os.path.join(os.path.dirname(self.folder), "." + os.path.basename(self.folder))
         try:
             os.rename(self.folder, hidden)

@@ -152,10 +152,11 @@ def scan(data: bytes, known_end: int | None = None) -> Scan:
     """
     size = len(data) if known_end is None else min(known_end, len(data))
     result = Scan(decode_segment_header(data))
-    if result.header is None:
-        never_begun = known_end == 0 or size <= SEGMENT_START or not any(data[:size])
+    if result.header is None or len(data) < SEGMENT_START:
+        held_nothing = len(data) <= SEGMENT_START or not any(data)
+        never_begun = held_nothing if known_end is None else known_end <= SEGMENT_START
         result.end = 0 if never_begun else size
-        result.damage = [] if never_begun else [(0, size)]
+        result.damage = [] if never_begun else [(0, size if known_end is None else known_end)]
         return result
     at = SEGMENT_START
     while at < size:

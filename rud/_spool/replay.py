@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import google_crc32c
 
-from rud._spool import files
+from rud._spool import files, marks
 from rud._spool.entry import Outcome, SpoolEntry
 from rud._spool.records import SEGMENT_START, Kind, Record, decode_segment_header, scan
 
@@ -26,6 +26,8 @@ class State:
     ended: dict[int, Outcome] = field(default_factory=dict)
     keys: dict[int, str] = field(default_factory=dict)
     """Of every id in the log."""
+    segments: dict[int, int] = field(default_factory=dict)
+    """Where each id was accepted."""
     successors: dict[int, int] = field(default_factory=dict)
     """Superseded ids, each with the id that took its place, perhaps in the log of another owner."""
     retaken: dict[int, int] = field(default_factory=dict)
@@ -62,8 +64,8 @@ def _end_of_previous(path: str) -> int | None:
 
 
 def greatest_id(root: str) -> int:
-    """Of all that was accepted in a spool root: the newest segment of each owner tells."""
-    greatest = 0
+    """Of all that was accepted in a spool root: the newest segment of each owner tells, or what it has left."""
+    greatest = marks.greatest(root)
     for name in files.names_in(root):
         folder = os.path.join(root, name)
         for number in _segment_numbers(folder)[-1:]:
@@ -83,6 +85,9 @@ def read_log(owner: Owner) -> State:
         _read_segment(owner, number, state)
     for entry in state.pending.values():
         state.live[entry.segment] += 1
+        entry.holds = min((state.segments[one] for one in entry.after if one in state.segments), default=0)
+        if entry.holds:
+            state.live[entry.holds] += 1
     last = max(state.end[0], state.sealed + 1)
     missing = [number for number in range(state.retired + 1, last + 1) if number not in state.live]
     state.damage += [f"{segment_path(owner.folder, number)} is missing" for number in missing]
@@ -106,6 +111,7 @@ def _read_segment(owner: Owner, number: int, state: State) -> None:
             continue
         one = header["id"]
         state.keys[one] = header["key"]
+        state.segments[one] = number
         state.greatest = max(state.greatest, one)
         if "retakes" in header:
             state.retaken[header["retakes"]] = one

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rud._body import crc32c_of
 from rud._clock import Clock
@@ -82,6 +82,7 @@ class Spool:
     def _new_owner(self, now: int) -> Owner:
         made = home.prepare(self.staging_root)
         facts = {**owner.process_facts(), "created": now, "rank": self._rank, "destination": self._destination}
+        facts["fsync"] = self._options.fsync  # who takes it over keeps the promise
         options = self._options
         try:
             owner.clean_hidden(self._root, now)
@@ -141,16 +142,16 @@ class Spool:
         key: str,
         *,
         overwrite: bool,
-        after: tuple[int, ...] = (),
+        after: Sequence[SpoolEntry] = (),
         check: Callable[[], object],
         enlist: Callable[[SpoolEntry], object],
     ) -> SpoolEntry:
         """Make it an accepted upload: on return its record is whole in the log (with ``fsync`` on the disk).
 
         ``check`` may raise to refuse it, ``enlist`` is told of the entry; both are called under the lock that orders
-        accepts. Raises ``PoolClosedError`` after ``seal`` and ``SpoolError`` when the record could not be written:
-        then nothing was accepted and the payload is gone. ``SpoolError`` of a failed sync comes after ``enlist``:
-        the caller cancels the entry.
+        accepts. ``after``, what it comes after, is read when ``check`` has returned. Raises ``PoolClosedError`` after
+        ``seal`` and ``SpoolError`` when the record could not be written: then nothing was accepted and the payload is
+        gone. ``SpoolError`` of a failed sync comes after ``enlist``: the caller cancels the entry.
         """
         own = self._owned()
         log = own.log
@@ -161,8 +162,10 @@ class Spool:
                 check()
                 entry = SpoolEntry(
                     self._ids.next(), key, staged.found.st_size, overwrite, staged.crc, staged.path, 0,
-                    staged.found.st_mtime_ns, after, own,
+                    staged.found.st_mtime_ns, tuple(one.id for one in after), own,
                 )  # fmt: skip
+                entry.doomed = any(one.outcome in (Outcome.FAILED, Outcome.CANCELLED) for one in after)
+                entry.holds = min((one.segment for one in after if one.owner is own), default=0)
                 refused = False  # from here on it may be accepted: only if it surely is not may the payload go
                 try:
                     position = self._append_accept(log, entry, staged)
@@ -256,12 +259,21 @@ class Spool:
 
         False when it could not be recorded: the entry stays spooled, and this may be called again.
         """
+        if outcome is not Outcome.STORED:
+            self._tell_others(entry, outcome, facts or {})
         return ending.settle(entry, outcome, facts)
+
+    def _tell_others(self, entry: SpoolEntry, outcome: Outcome, facts: Mapping[str, object]) -> None:
+        """What comes after an upload may lie in another log, and outlive its own: that says what became of it, too."""
+        for one in self._held():
+            if one is not entry.owner and entry.outcome is None and one.log.needed:
+                one.log.record(Kind.OUTCOME, **facts, id=entry.id, outcome=outcome.value)
 
     def fail(self, entry: SpoolEntry, reason: Mapping[str, object]) -> str:
         """Move it to ``failed/<id>`` of its owner and return that folder; ``""`` when it could not be kept: it stays
         spooled.
         """
+        self._tell_others(entry, Outcome.FAILED, {})
         return ending.fail(entry, reason)
 
     # What others left

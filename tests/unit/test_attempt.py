@@ -101,8 +101,16 @@ def test_a_look_decides_by_the_entry_id(
     if there is not None:
         put(store, b"there", there)
 
-    assert make(store, replace(job, look=True)).outcome == verdict
+    assert make(store, replace(job, look=True, adopted=True)).outcome == verdict
     assert content(store) == left
+
+
+def test_a_clock_that_was_ahead_does_not_supersede(store: MemoryBackend, job: Job) -> None:
+    """An upload of this run, tried again, is sent over an object with a later id: an earlier run has sent that."""
+    put(store, b"there", LATER)
+
+    assert make(store, replace(job, look=True)).outcome == "stored"
+    assert content(store) == DATA
 
 
 @pytest.mark.parametrize(("force", "verdict", "left"), [(False, "aside", b"theirs"), (True, "stored", DATA)])

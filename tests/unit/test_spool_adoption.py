@@ -31,7 +31,7 @@ def test_an_adopted_entry_is_what_was_accepted(tmp_path: Path, small: Path) -> N
     """Everything that the upload needs comes back, with what was noted while it was sent."""
     spool = open_spool(tmp_path / "st")
     first = accept(spool, small, "a/\udcff", overwrite=False)
-    entry = accept(spool, small, "b", after=(first.id,))
+    entry = accept(spool, small, "b", after=(first,))
     spool.started(entry, kills=1)
     spool.multipart(entry, "upload-1")
     spool.multipart(entry, "upload-2")
@@ -209,22 +209,41 @@ def test_payloads_without_a_record_are_swept_only_when_all_could_be_read(tmp_pat
         again.abandon()
 
 
-def test_what_came_after_a_failure_fails_though_its_record_is_retired(tmp_path: Path, small: Path) -> None:
-    """The outcome of a dependency counts also when the segment that accepted it is gone."""
+def test_what_came_after_a_failure_fails_after_a_crash(tmp_path: Path, small: Path) -> None:
+    """The segments that tell what has become of a dependency are kept until what comes after it has ended."""
     spool = open_spool(tmp_path / "st", segment_bytes=600)
     first = accept(spool, small, "first")
     between = [accept(spool, small, str(number)) for number in range(4)]
-    accept(spool, small, "second", after=(first.id,))
+    accept(spool, small, "second", after=(first,))
     spool.fail(first, {"reason": "denied"})
     for entry in between:
         spool.settle(entry, Outcome.STORED)
-    assert "log-1" not in segments(spool)
+    assert "log-1" in segments(spool)
     spool.abandon()
     again = open_spool(tmp_path / "st")
     adoption = again.adopt()
 
     assert (adoption.entries, adoption.skipped) == ([], [])
     assert [line for line in adoption.damage if line.startswith("'second' was not sent")]
+    assert [name for name in os.listdir(spool.folder) if name.startswith("log-")] == ["log-5"]
+
+
+def test_what_came_after_a_superseded_one_waits_for_its_successor_after_a_crash(tmp_path: Path, small: Path) -> None:
+    """I8: that a dependency was superseded is known until what comes after it has ended."""
+    spool = open_spool(tmp_path / "st", segment_bytes=600)
+    first = accept(spool, small, "key")
+    between = [accept(spool, small, str(number)) for number in range(4)]
+    second = accept(spool, small, "second", after=(first,))
+    newer = accept(spool, small, "key")
+    spool.settle(first, Outcome.SUPERSEDED, facts={"by": newer.id})
+    for entry in between:
+        spool.settle(entry, Outcome.STORED)
+    spool.abandon()
+    again = open_spool(tmp_path / "st")
+    adoption = again.adopt()
+
+    assert {entry.id: entry.after for entry in adoption.entries} == {second.id: (newer.id,), newer.id: ()}
+    again.abandon()
     again.abandon()
 
 

@@ -161,7 +161,7 @@ def test_owner_json_says_who_and_where_and_nothing_else(tmp_path: Path) -> None:
     spool = open_spool(tmp_path / "st", rank=5)
     facts = json.loads(Path(spool.folder, "owner.json").read_text())
 
-    assert set(facts) == {"host", "boot_id", "pid", "pid_started", "created", "rank", "destination"}
+    assert set(facts) == {"host", "boot_id", "pid", "pid_started", "created", "rank", "destination", "fsync"}
     assert (facts["pid"], facts["rank"], facts["destination"]) == (os.getpid(), 5, {"uri": "fake://bucket"})
     assert Path(spool.folder).stat().st_mode & 0o777 == 0o700
     assert spool.close() is None

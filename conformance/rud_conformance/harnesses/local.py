@@ -86,8 +86,11 @@ class Wired(Harness):
     caller: type[ObjectStore] = ObjectStore
     fetcher: type[Downloader] = Downloader
 
+    def _where(self, scope: str) -> tuple[str, str]:
+        return where(scope, nested=self.nested)
+
     def open(self, scope: str) -> Backend:
-        return self.backend(*where(scope, nested=self.nested))
+        return self.backend(*self._where(scope))
 
     def store(self, backend: Backend) -> ObjectStore:
         return self.caller(backend)
@@ -96,7 +99,7 @@ class Wired(Harness):
         return downloader_of(self, scope, self.fetcher)
 
     def wire(self, scope: str) -> Service:
-        return service(where(scope, nested=self.nested)[0])
+        return service(self._where(scope)[0])
 
     def stranger(self, scope: str) -> Backend:
         return self._let_in(scope, frozenset())
@@ -105,17 +108,17 @@ class Wired(Harness):
         return self._let_in(scope, frozenset({"get", "head", "page"}))
 
     def _let_in(self, scope: str, may: frozenset[str]) -> Backend:
-        bucket, prefix = where(scope, nested=self.nested)
+        bucket, prefix = self._where(scope)
         made = self.backend(bucket, prefix)
         made._service = cast(Service, _Guarded(service(bucket), may))  # noqa: SLF001 - as if by other credentials
         return made
 
     def raw(self, scope: str) -> Raw:
-        bucket, prefix = where(scope, nested=self.nested)
+        bucket, prefix = self._where(scope)
         return _ByHand(service(bucket), f"{prefix}/" if prefix else "")
 
     def unfinished(self, scope: str) -> int:
-        return service(where(scope, nested=self.nested)[0]).open_multiparts()
+        return service(self._where(scope)[0]).open_multiparts()
 
 
 class WiredAtRoot(Wired):

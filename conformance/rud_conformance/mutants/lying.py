@@ -148,13 +148,13 @@ class UnfinishedIsOne(Wired):
 
 @lie("one-scope", "N01", "all scopes are one")
 class OneScope(Wired):
-    def _where(self, scope: str) -> tuple[str, str, str]:
-        return scope.split("/", maxsplit=1)[0], "", "one"
+    def _where(self, scope: str) -> tuple[str, str]:
+        return scope.split("/", maxsplit=1)[0], "one"
 
 
 @lie("scopes-by-number", "N01", "ten scopes share one")
 class ScopesShared(Wired):
-    def _where(self, scope: str) -> tuple[str, str, str]:
+    def _where(self, scope: str) -> tuple[str, str]:
         seed, number, *below = scope.split("/")
         return super()._where("/".join([seed, str(int(number) // 10), *below]))
 
