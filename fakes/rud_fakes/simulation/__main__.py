@@ -54,7 +54,9 @@ def _many(seeds: range, jobs: int) -> int:
 
 
 def _told(outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
-    for outcome in outcomes:
+    for count, outcome in enumerate(outcomes, 1):
+        if count % 1000 == 0:
+            _say(f"{count} seeds so far")
         for problem in outcome.problems:
             _say(f"seed {outcome.seed}: {problem}")
         yield outcome

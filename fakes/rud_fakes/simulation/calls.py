@@ -53,7 +53,7 @@ class Calls:
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
-        by_descriptor = getattr(shutil, _BY_DESCRIPTOR)
+        by_descriptor = getattr(shutil, _BY_DESCRIPTOR, False)
         try:
             for name in self._real:
                 setattr(fcntl if name in _FCNTL else os, name, getattr(self, name))

@@ -36,8 +36,6 @@ class Offer:
 @dataclass(eq=False)
 class Ledger:
     offers: list[Offer] = field(default_factory=list[Offer])
-    allowed: int = 0
-    """Times that some process died while it held something of which it had not recorded the end."""
     repeats: dict[int, int] = field(default_factory=dict[int, int])
     """For each number how often it may have been sent again because of a death."""
 
