@@ -159,6 +159,8 @@ EXAMPLES = {
     "close_timeout": ("0", 0.0, "-1"),
     "orphan_grace": ("0", 0.0, "none"),
     "on_failure": ("warn", "warn", "ignore"),
+    "preempt_on": ("SIGTERM,SIGUSR1", (15, 10), "SIGNAL"),
+    "grace": ("30", 30.0, "0"),
 }
 
 
