@@ -1,8 +1,8 @@
 """The worker process: two pipes, no lock shared with anyone, and a watch on its parent.
 
 The main thread works; one thread reads commands. What it prints goes to stderr, never into the protocol. It ignores
-SIGINT and SIGTERM: the parent decides, through the pipe. When the parent ends, it finishes at most the upload it
-holds, within ``orphan_grace`` seconds.
+the signals that ask a program to end: the parent decides, through the pipe. When the parent ends, it finishes at most
+the upload it holds, within ``orphan_grace`` seconds.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from rud._worker import Worker
 
 LOOK_EVERY = 0.5
 """Seconds between looks at the parent where the system has no descriptor for a process (macOS)."""
+
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+"""What terminals and batch systems send to every process of a job."""
 
 _READ = 1 << 16
 _PIPE_BUF = 4096
@@ -164,8 +167,8 @@ def _hold(path: str) -> None:
 
 def main(parent: int) -> NoReturn:
     """Run as a worker of process ``parent``; ends the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
     commands, results = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypedDict, TypeVar
 
@@ -80,6 +81,27 @@ def parse_folder(value: object) -> str:
     raise ConfigurationError(f"{value!r} is no folder; give the path of one")
 
 
+def parse_signals(value: object) -> tuple[int, ...]:
+    """Signals by name or number, as text with commas, alone, or in a sequence: ``"SIGTERM,SIGUSR1"``.
+
+    ``ConfigurationError`` for what is no signal, cannot be handled, or an empty list.
+    """
+    given = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    signals = tuple(dict.fromkeys(_signal(one) for one in given))
+    if not signals:
+        raise ConfigurationError("no signal was given; give names of signals such as 'SIGTERM', or leave it out")
+    return signals
+
+
+def _signal(value: object) -> int:
+    name = value.strip().upper() if isinstance(value, str) else value
+    known = {one.name: one for one in signal.Signals} | {int(one): one for one in signal.Signals}
+    found = known.get(name) if isinstance(name, str | int) and not isinstance(name, bool) else None
+    if found is None or found in (signal.SIGKILL, signal.SIGSTOP):
+        raise ConfigurationError(f"{value!r} is no signal that can be handled; give its name, such as 'SIGTERM'")
+    return int(found)
+
+
 def one_of(*words: str) -> Callable[[object], str]:
     """A parser that takes these words and no other."""
 
@@ -124,6 +146,8 @@ PARSERS: dict[str, Callable[[object], Any]] = {
     "orphan_grace": parse_patience,
     "peer_timeout": parse_seconds,
     "on_failure": one_of("raise", "warn"),
+    "preempt_on": parse_signals,
+    "grace": parse_seconds,
 }
 
 
@@ -140,6 +164,8 @@ class OtherOptions(TypedDict, total=False):
     orphan_grace: float | None
     peer_timeout: float | None
     on_failure: Literal["raise", "warn"] | None
+    preempt_on: str | int | Sequence[str | int] | None
+    grace: float | None
 
 
 class GivenOptions(OtherOptions, total=False):
@@ -174,6 +200,10 @@ class Options:
     """Seconds without a sign of life after which another rank counts as lost."""
     on_failure: str = "raise"
     """A failed upload is raised, or only warned of (``"warn"``)."""
+    preempt_on: tuple[int, ...] = ()
+    """Signals that say that the machine is about to be taken away; none: no handler is installed."""
+    grace: float | None = None
+    """Seconds from such a signal until the process is killed; ``None``: not known."""
 
     @classmethod
     def build(cls, environ: Mapping[str, str] = os.environ, **explicit: object) -> Options:

@@ -7,6 +7,7 @@ is read, a record is written or a worker is spoken to; the spool's own lock is t
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,7 @@ from rud._spool import Adoption, Outcome, Spool, SpoolEntry, Staged
 from rud._supervisor import Supervisor
 from rud._tally import counts, left
 from rud._transfer import Order, Transfer, UploadState
-from rud.errors import OutageError, PoolClosedError, PoolError, UploadExistsError, UploadTimeoutError
+from rud.errors import OutageError, PoolClosedError, PoolError, PreemptedError, UploadExistsError, UploadTimeoutError
 
 logger = logging.getLogger("rud")
 
@@ -84,6 +85,8 @@ class WorkerPool:
         self._cancelled: list[Transfer] = []
         self._closing = self._stopping = self._finished = False
         self._fatal: BaseException | None = None
+        self._end = math.inf
+        self._held: PreemptedError | None = None
         self._folder_left = ""
 
     def __repr__(self) -> str:
@@ -286,7 +289,7 @@ class WorkerPool:
     def close(self, timeout: float) -> Report:
         """Seal, drain for at most ``timeout`` seconds, let the workers go. Returns within ``timeout`` + 1 s."""
         clock = self._runtime.clock
-        end = clock.monotonic() + timeout
+        end = min(clock.monotonic() + timeout, self._end)
         self._spool.seal()
         self._closing = True
         try:
@@ -305,6 +308,20 @@ class WorkerPool:
         finally:
             if held:
                 self._monitor.lock.release()
+
+    def hurry(self, seconds: float) -> None:
+        """The newest accepted goes first, and no ``close`` takes longer than until ``seconds`` from now."""
+        self._end = self._runtime.clock.monotonic() + seconds
+        with self._monitor.lock:
+            self._scheduler.hurry()
+        self._runtime.wake()
+
+    def hold(self, why: str) -> Report:
+        """Start nothing more: what is in flight goes on, the rest and whatever is accepted later stays spooled."""
+        with self._monitor.lock:
+            self._scheduler.held, self._held = True, PreemptedError(why)
+            self._monitor.notify_all()
+            return self._counts()
 
     # The caller's side
 
@@ -343,7 +360,7 @@ class WorkerPool:
             while transfers and transfers[-1].final.ended:
                 transfers.pop()
             told = not transfers and not self._settling.untold
-            hopeless = self._fatal is not None or self._finished
+            hopeless = self._fatal is not None or self._finished or self._stalled()
             return told or hopeless or (raises and self._trouble() is not None)
 
         self._spool.catch_up(self._enlist_again)
@@ -353,14 +370,19 @@ class WorkerPool:
             self._raise_trouble()
         return not transfers
 
+    def _stalled(self) -> bool:
+        return self._held is not None and not self._scheduler.uploading
+
     def _trouble(self) -> Exception | None:
-        return self._supervisor.trouble or self._destination.trouble
+        return self._held or self._supervisor.trouble or self._destination.trouble
 
     def _raise_trouble(self) -> None:
         if self._fatal is not None:
             raise PoolError(self._obituary()) from self._fatal
         with self._monitor.lock:
             trouble, report = self._trouble(), self._counts()
+        if trouble is not None and trouble is self._held:
+            raise PreemptedError(f"{trouble}. {report.advice()}")
         if trouble is not None:
             raise OutageError(f"uploads to {self._spec.uri} are held up: {trouble}. {report.advice()}") from trouble
 

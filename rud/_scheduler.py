@@ -6,6 +6,7 @@
 - ``after`` holds an upload back until those it names are stored. A superseded one passes its dependents to its
   successor;
   a failed or cancelled one fails them.
+- In a hurry the newest accepted goes first, and before it what it comes after.
 """
 
 from __future__ import annotations
@@ -37,11 +38,15 @@ class Scheduler:
     def __init__(self) -> None:
         self._live: dict[int, Transfer] = {}
         self._keys: dict[str, list[Transfer]] = {}
-        self._ready: list[tuple[Order, int, Transfer]] = []
+        self._ready: list[tuple[Order, int, int, Transfer]] = []
         self._due: list[tuple[float, int, Transfer]] = []
         self._quiet: dict[str, tuple[float, int]] = {}
         self._frozen: set[str] = set()
         self._turn = itertools.count()
+        self._hurried = False
+        self._urgency: dict[int, int] = {}
+        self.held = False
+        """Nothing starts any more."""
         self.uploading = 0
         self.ended: Counter[tuple[Order, UploadState]] = Counter()
 
@@ -73,6 +78,8 @@ class Scheduler:
         transfer.waits_for += transfer.unsynced
         if transfer.waits_for == 0:
             self._release(transfer, effects)
+        elif self._hurried:
+            self.hurry()
         return effects
 
     def synced(self, entry_id: int) -> Effects:
@@ -85,6 +92,21 @@ class Scheduler:
             if transfer.waits_for == 0:
                 self._release(transfer, effects)
         return effects
+
+    def hurry(self) -> None:
+        """From now on the newest accepted goes first, and before it what it comes after."""
+        self._hurried = True
+        self._urgency.clear()
+        # What an upload comes after was accepted before it, so its own urgency is known by then.
+        for one in sorted(self._live, reverse=True):
+            dependents = [dependent.entry.id for dependent in self._live[one].dependents or ()]
+            self._urgency[one] = max([one, *(self._urgency.get(dependent, dependent) for dependent in dependents)])
+        self._ready = [
+            (queue[0].order, -self._urgency[queue[0].entry.id], next(self._turn), queue[0])
+            for queue in self._keys.values()
+            if queue[0].state is UploadState.QUEUED
+        ]
+        heapq.heapify(self._ready)
 
     def forget(self, entry_id: int) -> Transfer | None:
         """Undo a ``submit`` of that id that was broken off; its transfer, if a worker holds that by now."""
@@ -99,10 +121,12 @@ class Scheduler:
 
     def start(self, now: float) -> Transfer | None:
         """The next upload to hand to a worker, now marked as uploading; ``None`` when none may start."""
+        if self.held:
+            return None
         while self._due and self._due[0][0] <= now:
             self._wake(heapq.heappop(self._due)[2])
         while self._ready:
-            order, _, transfer = self._ready[0]
+            order, _, _, transfer = self._ready[0]
             if order is Order.SUSPECT and self.uploading:
                 return None
             heapq.heappop(self._ready)
@@ -116,7 +140,7 @@ class Scheduler:
 
     def next_due(self) -> float | None:
         """When a waiting upload may start next, as far as time decides it."""
-        return self._due[0][0] if self._due else None
+        return self._due[0][0] if self._due and not self.held else None
 
     def stored(self, transfer: Transfer) -> Effects:
         """The store has it."""
@@ -184,7 +208,9 @@ class Scheduler:
         """Offer the head of a key's queue for its turn; a stale offer is dropped when it comes up."""
         queue = self._keys.get(key)
         if queue and queue[0].state is UploadState.QUEUED:
-            heapq.heappush(self._ready, (queue[0].order, next(self._turn), queue[0]))
+            one = queue[0].entry.id
+            rank = -self._urgency.get(one, one) if self._hurried else 0
+            heapq.heappush(self._ready, (queue[0].order, rank, next(self._turn), queue[0]))
 
     def _may_start(self, transfer: Transfer, now: float) -> bool:
         key = transfer.entry.key

@@ -177,6 +177,10 @@ class OutageError(PoolError, RuntimeError):
     spooled."""
 
 
+class PreemptedError(PoolError, RuntimeError):
+    """The machine is about to be taken away, and nothing more is sent; what was accepted stays spooled."""
+
+
 class WorkerDiedError(PoolError, RuntimeError):
     """Workers die before they can work; the text has their exits, what they did, and likely causes."""
 

@@ -14,9 +14,10 @@ from typing import Any, Self, Unpack
 from rud._exits import at_exit, no_longer
 from rud._links import MARK
 from rud._object_store import ObjectStore
-from rud._options import GivenOptions, Options, at_least_one
+from rud._options import GivenOptions, Options, at_least_one, parse_signals
 from rud._peers import Peers
 from rud._pool import PoolOptions, WorkerPool
+from rud._preemption import Preemption
 from rud._publish import Publication, Publisher
 from rud._ranks import RankInfo
 from rud._registry import StoreSpec, resolve
@@ -65,6 +66,8 @@ class Uploader:
     - ``close_timeout`` (60): how long leaving the program waits. ``orphan_grace`` (5): how long a worker goes on after
       it. ``peer_timeout`` (60): how long another rank that is waited for may be silent.
     - ``on_failure``: ``"raise"`` or ``"warn"``, for ``raise_if_failed``, ``drain`` and the end of the ``with`` block.
+    - ``preempt_on`` (none): signals, such as ``"SIGTERM,SIGUSR1"``, for which ``preemption`` is in force from now until
+      ``close``; ``grace``: its seconds.
 
     Raises ``ConfigurationError`` for a wrong URI, argument, option, staging folder or rank variable; nothing is left
     behind. Thread-safe. A forked child can neither upload nor close; it is told so.
@@ -95,6 +98,7 @@ class Uploader:
             _check_for_processes(spec, self._store)
         self._pid = os.getpid()
         self._closed: Report | None = None
+        self._preemption: Preemption | None = None
         runtime = _runtime or ThreadedRuntime(use_procs=use_procs)
         try:
             self._spool = self._open_spool(spec, rank, runtime)
@@ -106,6 +110,15 @@ class Uploader:
             raise
         self._pool.start()
         at_exit(self._close_at_exit)
+        if self._options.preempt_on:
+            self._preempt_on(self._options.preempt_on)
+
+    def _preempt_on(self, signals: tuple[int, ...]) -> None:
+        try:
+            self._preemption = self.preemption(signals).__enter__()
+        except BaseException:
+            self.close(0.0)
+            raise
 
     def _open_spool(self, spec: StoreSpec, rank: int, runtime: Runtime) -> Spool:
         options = SpoolOptions(
@@ -224,6 +237,21 @@ class Uploader:
         """
         self._pool.probe()
 
+    def preemption(self, signals: Sequence[str | int] = ("SIGTERM",), *, grace: float | None = None) -> Preemption:
+        """A context manager within which ``signals`` mean that this machine is taken away ``grace`` seconds later
+        (or what the option ``grace`` or ``RUD_GRACE`` says; there is no default).
+
+        From the first signal on the newest accepted is sent first, each after what it comes after. Five seconds before
+        the end, or at a second signal, nothing more is started: ``drain`` and the like raise ``PreemptedError``; files
+        are still accepted and stay in the spool, for ``rud resume``. ``close`` returns two seconds before the end at
+        the latest. The handler that the program had, or installs later, runs as ever; where there is none, the signal
+        has its usual effect once all that was in flight has ended.
+
+        Enter and leave it on the main thread. Raises ``ConfigurationError`` when entered: without ``grace``, for what
+        is no signal, elsewhere than on the main thread, for a signal that is handled by code that is not Python.
+        """
+        return Preemption(self._pool, parse_signals(signals), self._options.grace if grace is None else grace)
+
     def raise_if_failed(self) -> None:
         """Raise the first failure that nobody has been told of, the others as its notes; each is reported once.
 
@@ -284,6 +312,8 @@ class Uploader:
             try:
                 self._closed = self._pool.close(self._end_publishing(limit))
             finally:
+                if self._preemption is not None:
+                    self._preemption.__exit__(None, None, None)
                 no_longer(self)
                 # A supervisor that hangs may still want to name an address.
                 if self._pool.finished:

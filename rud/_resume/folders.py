@@ -12,7 +12,7 @@ from rud._spool import Owner, home
 from rud._spool.failed import kept
 from rud._spool.files import names_in
 from rud._spool.owner import NotTakenError, read_facts
-from rud._spool.replay import read_log
+from rud._spool.replay import UNREADABLE, read_log
 from rud.errors import ConfigurationError
 
 
@@ -70,7 +70,7 @@ def give_back(folder: str) -> None:
 def waiting_in(folder: str) -> tuple[tuple[LeftUpload, ...], tuple[str, ...]]:
     try:
         state = read_log(Owner(folder))
-    except OSError:
+    except UNREADABLE:
         return (), ()
     return tuple(LeftUpload(entry.id, entry.key, "spooled") for entry in state.pending.values()), tuple(state.damage)
 

@@ -101,7 +101,7 @@ def spec_for(destination: Mapping[str, Any], backend_kwargs: Mapping[str, Any] |
     try:
         scheme, bucket, prefix = (destination[name] for name in ("scheme", "bucket", "prefix"))
     except KeyError:
-        raise ConfigurationError("its owner.json does not say where it was to go") from None
+        raise ConfigurationError("its owner.json is damaged, or does not say where it was to go") from None
     public = {name: value for name, value in destination.items() if name not in ("scheme", "bucket", "prefix")}
     arguments = {**public, **({"prefix": prefix} if prefix else {}), **(backend_kwargs or {})}
     # A folder may have characters that a URI may not.

@@ -14,7 +14,7 @@ from rud._spool.entry import Ids, Outcome, SpoolEntry
 from rud._spool.log import Log
 from rud._spool.owner import NotTakenError, Owner
 from rud._spool.records import Kind
-from rud._spool.replay import State, read_log, segment_path
+from rud._spool.replay import UNREADABLE, State, read_log, segment_path
 from rud.errors import IntegrityError, SpoolError
 
 
@@ -97,7 +97,7 @@ class Adopter:
             self._refuse_same_ids(result)
         except BaseException as error:
             taken.abandon()
-            if isinstance(error, OSError | ValueError | LookupError | TypeError):
+            if isinstance(error, UNREADABLE):
                 raise NotTakenError(f"it cannot be read ({type(error).__name__}: {error})") from error
             raise
         self._ids_taken |= {entry.id for entry in result.entries}
@@ -164,8 +164,9 @@ class Adopter:
 
 
 def is_empty(taken: Owner) -> bool:
-    """Nothing is left in it that anybody might want."""
-    return not taken.log.damaged and not taken.log.needed and not failed.kept(taken.folder)
+    """Nothing is left in it that anybody might want, and nothing that is not ours."""
+    done = not taken.log.damaged and not taken.log.needed and not failed.kept(taken.folder)
+    return done and not owner.strangers(taken.folder)
 
 
 def _why_not_here(facts: Mapping[str, Any]) -> str:
@@ -225,6 +226,8 @@ def _sweep(taken: Owner, wanted: set[str]) -> list[str]:
         path = os.path.join(taken.big, name)
         if path in wanted:
             continue
+        if not name.isdecimal():
+            continue  # none of ours
         if taken.log.damaged:
             lines.append(failed.keep_unreadable(path, taken.folder))
         else:

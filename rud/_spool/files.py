@@ -8,7 +8,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+import google_crc32c
+
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_CHECK = "crc32c"
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
 
 
@@ -55,16 +58,25 @@ def write_whole(path: str, content: bytes, *, sync: bool = False) -> None:
 
 
 def read_json(path: str) -> dict[str, Any]:
-    """An object; ``ValueError`` when it is none, ``OSError`` when it cannot be read."""
+    """An object; ``ValueError`` when it is none or not what was written, ``OSError`` when it cannot be read."""
     with open(path, "rb") as file:
         value = json.load(file)
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds no object")
+    check = value.pop(_CHECK, None)
+    if check not in (None, _sum_of(value)):
+        raise ValueError(f"{path} is damaged: it has CRC32C {_sum_of(value)}, but {check} was written")
     return value
 
 
 def write_json(path: str, value: Mapping[str, object], *, sync: bool = False) -> None:
-    write_whole(path, json.dumps(dict(value), indent=2, default=str).encode(), sync=sync)
+    """An object, with a checksum of its own."""
+    plain = json.loads(json.dumps(dict(value), default=str))
+    write_whole(path, json.dumps({**plain, _CHECK: _sum_of(plain)}, indent=2).encode(), sync=sync)
+
+
+def _sum_of(value: Mapping[str, object]) -> str:
+    return f"{google_crc32c.extend(0, json.dumps(value).encode()):08x}"
 
 
 def read_at(path: str, offset: int, length: int) -> bytes:

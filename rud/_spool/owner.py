@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import struct
 import sys
 import threading
@@ -22,6 +23,7 @@ from rud._spool.log import Log
 
 _HELD = frozenset({errno.EACCES, errno.EAGAIN})
 _STALE_AFTER_NS = 24 * 3600 * 10**9
+_OURS = re.compile(r"owner\.(json|lock)|worker-[\d-]+\.lock|log-\d+|big|failed|answered|reserve")
 _owned: dict[str, int] = {}
 _owned_lock = threading.Lock()
 
@@ -149,6 +151,12 @@ class Owner:
 def worker_locks(folder: str) -> list[str]:
     names = [name for name in files.names_in(folder) if name.startswith("worker-") and name.endswith(".lock")]
     return [os.path.join(folder, name) for name in names]
+
+
+def strangers(folder: str) -> list[str]:
+    """Names in an owner folder that this version of rud gives to nothing: not ours to remove."""
+    names = [name for name in files.names_in(folder) if not _OURS.fullmatch(name)]
+    return names + [name for name in files.names_in(os.path.join(folder, "big")) if not name.isdecimal()]
 
 
 def wait_for_workers(folder: str, seconds: float) -> None:

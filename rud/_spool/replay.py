@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rud._spool.owner import Owner
 
 
+UNREADABLE = (OSError, ValueError, LookupError, TypeError)
+"""What reading a log raises that is whole and says what this version does not understand."""
+
+
 @dataclass(slots=True)
 class State:
     """What a log says. ``damage``: one line each of what could not be read."""
@@ -69,7 +73,7 @@ def greatest_id(root: str) -> int:
     for name in files.names_in(root):
         folder = os.path.join(root, name)
         for number in _segment_numbers(folder)[-1:]:
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(*UNREADABLE):
                 found = scan(files.read_all(segment_path(folder, number)))
                 accepted = (record.header["id"] for record in found.records if record.kind == Kind.ACCEPTED)
                 greatest = max(greatest, found.header.floor if found.header else 0, *accepted)
@@ -104,6 +108,9 @@ def _read_segment(owner: Owner, number: int, state: State) -> None:
     state.end = number, found.end
     if found.header is not None:
         state.greatest = max(state.greatest, found.header.floor)
+    unknown = sorted({record.kind for record in found.records} - set(Kind))
+    if unknown:
+        state.damage.append(f"{path} has records of kinds that this version of rud does not know: {unknown}")
     for record in found.records:
         header = record.header
         if record.kind != Kind.ACCEPTED:
@@ -145,7 +152,7 @@ def _apply(record: Record, number: int, state: State) -> None:
         if header.get("by", 0) > header["id"]:
             state.successors.setdefault(header["id"], header["by"])
         state.pending.pop(header["id"], None)
-    elif (entry := state.pending.get(header["id"])) is not None:
+    elif (entry := state.pending.get(header.get("id", 0))) is not None:
         if record.kind == Kind.STARTED:
             entry.in_flight, entry.kills = True, header["kills"]
         elif record.kind == Kind.MULTIPART:

@@ -12,7 +12,7 @@ from rud._spool import ending, failed, files, home, owner
 from rud._spool.adoption import Adopter, is_empty
 from rud._spool.entry import Ids, Outcome
 from rud._spool.owner import NotTakenError, Owner
-from rud._spool.replay import State, read_log
+from rud._spool.replay import UNREADABLE, State, read_log
 from rud.errors import SpoolError
 
 
@@ -59,8 +59,8 @@ def _status(folder: str) -> OwnerStatus:
     try:
         facts = owner.read_facts(folder)
         state = read_log(Owner(folder))
-    except (NotTakenError, OSError) as error:
-        damage = [f"{folder}: {error}"]
+    except (NotTakenError, *UNREADABLE) as error:
+        damage = [f"{folder} cannot be read ({type(error).__name__}: {error})"]
     return OwnerStatus(
         folder=folder,
         host=str(facts.get("host", "")),

@@ -13,6 +13,7 @@ import pytest
 
 from rud._resume import ResumeOutcome, owner_folders, resume
 from rud._resume.sending import spec_for
+from rud._spool import files
 from rud.cli import exits
 from tests.support import switched_store
 from tests.support.commands import Rud, runner
@@ -97,8 +98,8 @@ def test_other_host(rud: Rud, tmp_path: Path) -> None:
     """A folder of another host is taken only when it is said that the host's run is dead."""
     run = Run(tmp_path, {"a": b"1"})
     folder = run.die()
-    facts = json.loads((folder / "owner.json").read_text(encoding="utf-8"))
-    (folder / "owner.json").write_text(json.dumps({**facts, "host": "elsewhere"}), encoding="utf-8")
+    facts = files.read_json(str(folder / "owner.json"))
+    files.write_json(str(folder / "owner.json"), {**facts, "host": "elsewhere"})
 
     first = rud("resume", folder)
     second = rud("resume", "--other-host", folder)
@@ -127,9 +128,9 @@ def test_other_destination_is_refused(rud: Rud, tmp_path: Path) -> None:
     switched_store.register()
     run = Run(tmp_path, {"a": b"1"}, uri=f"file://{tmp_path}/store")
     folder = run.die()
-    facts = json.loads((folder / "owner.json").read_text(encoding="utf-8"))
+    facts = files.read_json(str(folder / "owner.json"))
     facts["destination"] = {"scheme": "switched", "bucket": "any", "prefix": "x/store", "region": "eu-1"}
-    (folder / "owner.json").write_text(json.dumps(facts), encoding="utf-8")
+    files.write_json(str(folder / "owner.json"), facts)
 
     done = rud("resume", folder, "--backend-kwargs", '{"region": "us-1", "token": "s3cr3t"}')
 
@@ -217,9 +218,9 @@ def test_store_of_another_process(tmp_path: Path, rud: Rud) -> None:
     """What was meant for the memory of a dead process cannot be sent, and is not pretended to be."""
     run = Run(tmp_path, {"a": b"1"})
     folder = run.die()
-    facts = json.loads((folder / "owner.json").read_text(encoding="utf-8"))
+    facts = files.read_json(str(folder / "owner.json"))
     facts["destination"] = {"scheme": "memory", "bucket": "b", "prefix": ""}
-    (folder / "owner.json").write_text(json.dumps(facts), encoding="utf-8")
+    files.write_json(str(folder / "owner.json"), facts)
 
     done = rud("resume", folder)
 
@@ -282,8 +283,8 @@ def _redirected(run: Run, tmp_path: Path) -> Path:
 
 
 def _redirect(folder: str, tmp_path: Path) -> None:
-    path = Path(folder, "owner.json")
-    facts = json.loads(path.read_text(encoding="utf-8"))
+    path = os.path.join(folder, "owner.json")
+    facts = files.read_json(path)
     prefix = str(tmp_path / "store").lstrip("/")
     facts["destination"] = {"scheme": "switched", "bucket": "any", "prefix": prefix}
-    path.write_text(json.dumps(facts), encoding="utf-8")
+    files.write_json(path, facts)

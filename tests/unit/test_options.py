@@ -160,6 +160,8 @@ EXAMPLES = {
     "orphan_grace": ("0", 0.0, "none"),
     "peer_timeout": ("5", 5.0, "0"),
     "on_failure": ("warn", "warn", "ignore"),
+    "preempt_on": ("SIGTERM,SIGUSR1", (15, 10), "SIGNAL"),
+    "grace": ("30", 30.0, "0"),
 }
 
 

@@ -80,7 +80,7 @@ def test_a_failed_entry_is_kept_for_people(tmp_path: Path, small: Path) -> None:
 
     assert (kept_at / "payload").read_bytes() == b"s" * 100
     assert json.loads((kept_at / "entry.json").read_text())["key"] == "k"
-    assert json.loads((kept_at / "reason.json").read_text()) == {"reason": "denied", "attempts": 3}
+    assert json.loads((kept_at / "reason.json").read_text()).items() >= {"reason": "denied", "attempts": 3}.items()
     assert spool.close() == spool.folder
     [status] = scan(str(tmp_path / "st"))
     assert [(one.id, one.key, one.reason["reason"]) for one in status.failed] == [(entry.id, "k", "denied")]

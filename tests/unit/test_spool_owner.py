@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rud._clock import SystemClock
-from rud._spool import Outcome, Spool, owner, scan
+from rud._spool import Outcome, Spool, files, owner, scan
 from rud.errors import ConfigurationError, PoolClosedError, SpoolError
 from tests.support.spools import accept, open_spool, write
 
@@ -159,7 +158,7 @@ def test_the_folder_of_another_host_needs_a_word(tmp_path: Path, monkeypatch: py
 def test_owner_json_says_who_and_where_and_nothing_else(tmp_path: Path) -> None:
     """The facts are of this process and the destination as given; nothing of the environment gets in."""
     spool = open_spool(tmp_path / "st", rank=5)
-    facts = json.loads(Path(spool.folder, "owner.json").read_text())
+    facts = files.read_json(str(Path(spool.folder, "owner.json")))
 
     assert set(facts) == {"host", "boot_id", "pid", "pid_started", "created", "rank", "destination", "fsync"}
     assert (facts["pid"], facts["rank"], facts["destination"]) == (os.getpid(), 5, {"uri": "fake://bucket"})
