@@ -92,13 +92,19 @@ class Adopter:
     def _take(self, folder: str) -> Adoption:
         taken = Owner(folder).be_taken()
         try:
+            if _faultpoints.active is not None:
+                _faultpoints.hit("recover.take.before")
             result = self.recover(taken)
+            if _faultpoints.active is not None:
+                _faultpoints.hit("recover.take.after")
         except BaseException as error:
             taken.abandon()
             if isinstance(error, OSError | ValueError | LookupError | TypeError):
                 raise NotTakenError(f"it cannot be read ({type(error).__name__}: {error})") from error
             raise
         if is_empty(taken):
+            if _faultpoints.active is not None:
+                _faultpoints.hit("recover.end.before")
             taken.end()
         else:
             self.owners[folder] = taken
@@ -144,7 +150,8 @@ class Adopter:
             except SpoolError:
                 ending.settle(entry, Outcome.CANCELLED)
                 raise
-        _faultpoints.hit("retake.accepted")
+        if _faultpoints.active is not None:
+            _faultpoints.hit("recover.retake.after", key=entry.key)
         files.remove_tree(failed_folder)
         return entry
 
@@ -204,6 +211,8 @@ def stands_for(one: int, successors: Mapping[int, int]) -> int:
 def _sweep(taken: Owner, wanted: set[str]) -> list[str]:
     """Payloads without a record were never accepted, if the whole log could be read; else they may have been."""
     lines: list[str] = []
+    if _faultpoints.active is not None:
+        _faultpoints.hit("recover.sweep.before")
     for name in files.names_in(taken.big):
         path = os.path.join(taken.big, name)
         if path in wanted:
@@ -212,6 +221,8 @@ def _sweep(taken: Owner, wanted: set[str]) -> list[str]:
             lines.append(failed.keep_unreadable(path, taken.folder))
         else:
             files.gone(path)
+    if _faultpoints.active is not None:
+        _faultpoints.hit("recover.sweep.after")
     return lines
 
 
