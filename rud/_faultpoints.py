@@ -26,11 +26,14 @@ LOADER = "RUD_FAULTS_LOADER"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """``contract``: what is true when it is reached. ``actions``: what a plan may do there."""
+    """``contract``: what is true when it is reached. ``actions``: what a plan may do there. ``facts``: what it tells,
+    and a plan may choose by: ``key`` and ``entry`` of the upload, ``path`` and ``at`` of the bytes, and the like.
+    """
 
     name: str
     contract: str
     actions: tuple[str, ...]
+    facts: tuple[str, ...] = ()
 
     @property
     def layer(self) -> str:
@@ -52,17 +55,32 @@ _DECLARED = (
     Point("fs.payload.fsync.after", "a large payload is synced", _DIE),
     Point("fs.payload.link.before", "a source is about to be linked into the spool", _FAIL),
     Point("fs.payload.link.after", "a source is linked into the spool, its record is not written", _DIE),
-    Point("fs.payload.read.before", "a worker is about to open a payload", ("errno", "flip", "truncate", "kill")),
-    Point("fs.payload.read.after", "a worker has sent a payload and not looked whether it changed meanwhile", _FAIL),
-    Point("fs.payload.unlink.before", "an outcome is recorded, a large payload is about to be removed", _DIE),
-    Point("fs.payload.unlink.after", "a large payload is removed, its segment still counts it", _DIE),
+    Point(
+        "fs.payload.read.before",
+        "a worker is about to open a payload",
+        ("errno", "flip", "truncate", "kill"),
+        ("key", "path", "at"),
+    ),
+    Point(
+        "fs.payload.read.after",
+        "a worker has sent a payload and not looked whether it changed meanwhile",
+        _FAIL,
+        ("key",),
+    ),
+    Point("fs.payload.unlink.before", "an outcome is recorded, a large payload is about to be removed", _DIE, ("key",)),
+    Point("fs.payload.unlink.after", "a large payload is removed, its segment still counts it", _DIE, ("key",)),
     Point("fs.log.create.before", "the file of a new segment is about to be made", _FAIL),
     Point("fs.log.create.after", "a new segment has its header, nothing is written to it", _DIE),
-    Point("fs.log.append.before", "a record is about to be written", _SLOW),
-    Point("fs.log.append.written", "a record is written, the known end has not moved", ("errno", "truncate", "kill")),
-    Point("fs.log.append.after", "a record is whole in the log", _DIE),
+    Point("fs.log.append.before", "a record is about to be written", _SLOW, ("kind", "entry", "key")),
+    Point(
+        "fs.log.append.written",
+        "a record is written, the known end has not moved",
+        ("errno", "truncate", "kill"),
+        ("kind", "path", "at"),
+    ),
+    Point("fs.log.append.after", "a record is whole in the log", _DIE, ("kind",)),
     Point("fs.log.outcome.before", "an outcome is about to be recorded", _FAIL),
-    Point("fs.log.outcome.after", "an outcome is recorded, the payload still lies there", _DIE),
+    Point("fs.log.outcome.after", "an outcome is recorded, the payload still lies there", _DIE, ("key",)),
     Point("fs.log.fsync.before", "the log is about to be synced", _SLOW),
     Point("fs.log.fsync.after", "the log is synced, nobody was told", _DIE),
     Point("fs.log.rollback.before", "the log is about to be cut back to its known end", _FAIL),
@@ -73,14 +91,14 @@ _DECLARED = (
     Point("fs.log.retire.after", "a spent segment is removed and still counted", _DIE),
     Point("fs.dir.fsync.before", "the names in a folder are about to be synced", _FAIL),
     Point("fs.dir.fsync.after", "the names in a folder are synced", _DIE),
-    Point("fs.failed.written", "a failed entry is written under its hidden name", _DIE),
-    Point("fs.failed.recorded", "a failure is recorded, its folder is not renamed yet", _DIE),
+    Point("fs.failed.written", "a failed entry is written under its hidden name", _DIE, ("key",)),
+    Point("fs.failed.recorded", "a failure is recorded, its folder is not renamed yet", _DIE, ("key",)),
     Point("fs.scan.before", "a segment of a dead owner is about to be read", _FAIL),
     Point("fs.scan.after", "the log of a dead owner is read", _DIE),
     Point("fs.lock.before", "the lock of a dead owner is about to be asked for", _FAIL),
     Point("fs.lock.after", "a dead owner is locked by us", _DIE),
-    Point("ipc.cmd.write.before", "a command is about to go to a worker", _DIE),
-    Point("ipc.cmd.write.after", "a command is in the pipe to a worker, or waits for room", _DIE),
+    Point("ipc.cmd.write.before", "a command is about to go to a worker", _DIE, ("op",)),
+    Point("ipc.cmd.write.after", "a command is in the pipe to a worker, or waits for room", _DIE, ("op",)),
     Point("ipc.result.write.before", "a worker is about to send a result", _DIE),
     Point("ipc.result.write.after", "the result is in the pipe", _DIE),
     Point("ipc.result.read.before", "the parent is about to read what a worker has sent", ("delay", "kill")),
@@ -91,14 +109,14 @@ _DECLARED = (
     Point("worker.import.before", "a worker is about to make its store", _WORK),
     Point("worker.import.after", "a worker has its store", _WORK),
     Point("worker.idle", "a worker waits for a command", ("kill", "stop", "_exit")),
-    Point("worker.upload.begin", "a worker is about to attempt an upload", _WORK),
-    Point("worker.part.sent", "a store has read more of the body", _WORK),
-    Point("worker.upload.stored", "the store has the object, nobody was told", _WORK),
-    Point("worker.result.sent", "the result of an attempt is on its way", ("kill", "stop", "_exit")),
+    Point("worker.upload.begin", "a worker is about to attempt an upload", _WORK, ("key", "entry")),
+    Point("worker.part.sent", "a store has read more of the body", _WORK, ("key", "entry", "bytes")),
+    Point("worker.upload.stored", "the store has the object, nobody was told", _WORK, ("key", "entry")),
+    Point("worker.result.sent", "the result of an attempt is on its way", ("kill", "stop", "_exit"), ("key", "entry")),
     Point("accept.stage.before", "an upload is offered, nothing is staged", _FAIL),
     Point("accept.stage.after", "the bytes of an upload are in the spool or in memory, not accepted", _DIE),
-    Point("accept.record.before", "an upload is about to be recorded as accepted", _DIE),
-    Point("accept.record.after", "an upload is accepted, its caller does not know", _DIE),
+    Point("accept.record.before", "an upload is about to be recorded as accepted", _DIE, ("key",)),
+    Point("accept.record.after", "an upload is accepted, its caller does not know", _DIE, ("key",)),
     Point("accept.unlink.before", "a moved source is accepted and still there", _FAIL),
     Point("accept.unlink.after", "a moved source is removed", _DIE),
     Point("recover.take.before", "a dead owner's folder is locked, its log was not read", _DIE),
@@ -106,7 +124,7 @@ _DECLARED = (
     Point("recover.sweep.before", "payloads without a record are about to be removed", _DIE),
     Point("recover.sweep.after", "payloads without a record are removed", _DIE),
     Point("recover.end.before", "a taken folder in which nothing is left is about to be removed", _DIE),
-    Point("recover.retake.after", "a failed entry is accepted anew, its folder still there", _DIE),
+    Point("recover.retake.after", "a failed entry is accepted anew, its folder still there", _DIE, ("key",)),
 )
 POINTS: dict[str, Point] = {point.name: point for point in _DECLARED}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import re
 from collections import Counter
@@ -29,6 +30,15 @@ def test_every_point_is_declared_and_used_once() -> None:
 
     assert Counter(USED.findall(sources)) == Counter(list(_faultpoints.POINTS))
     assert sorted(GUARDED.findall(sources)) == sorted(_faultpoints.POINTS)
+
+
+def test_a_point_tells_what_the_table_says() -> None:
+    """The facts at each use are those that the table declares, so that a rule by any other can be refused."""
+    for path in PACKAGE.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) == "_faultpoints.hit":
+                name = ast.literal_eval(call.args[0])
+                assert tuple(one.arg for one in call.keywords) == _faultpoints.POINTS[name].facts, name
 
 
 def test_a_point_is_in_a_known_layer_and_says_what_may_be_done() -> None:
