@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from rud import _faultpoints
 from rud._body import Body
 from rud.errors import (
     AccessDeniedError,
@@ -95,6 +96,8 @@ def attempt(
         verdict = _look(backend, job)
         if verdict is not None:
             return verdict
+    if _faultpoints.active is not None:
+        _faultpoints.hit("fs.payload.read.before", key=job.key, path=job.path, at=job.offset)
     with open(job.path, "rb", buffering=0) as file:
         _check_unchanged(file.fileno(), job)
         body = Body(file, job.size, offset=job.offset, expected=job.crc, on_read=on_read, revoked=revoked)
@@ -107,6 +110,8 @@ def attempt(
         finally:
             if job.crc is None and body.crc32c is not None:
                 on_sum(body.crc32c)
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.payload.read.after", key=job.key)
         _check_unchanged(file.fileno(), job)
     return Verdict("stored", sent=True)
 

@@ -16,6 +16,7 @@ import signal
 import threading
 from typing import NoReturn
 
+from rud import _faultpoints
 from rud._clock import SystemClock
 from rud._frames import PROTOCOL, Decoder, Message, encode
 from rud._registry import StoreSpec
@@ -47,6 +48,8 @@ class Outbox:
     def send(self, message: Message) -> None:
         optional = message["re"] in ("progress", "log")
         frame = encode(message)
+        if message["re"] == "result" and _faultpoints.active is not None:
+            _faultpoints.hit("ipc.result.write.before")
         with self._lock:
             if optional and (len(frame) > _PIPE_BUF or not select.select([], [self._fd], [], 0)[1]):
                 self._dropped += 1
@@ -58,6 +61,8 @@ class Outbox:
             with contextlib.suppress(BrokenPipeError):
                 while view:
                     view = view[os.write(self._fd, view) :]
+        if message["re"] == "result" and _faultpoints.active is not None:
+            _faultpoints.hit("ipc.result.write.after")
 
 
 class _ToParent(logging.Handler):
@@ -84,6 +89,8 @@ class Child:
         self._revoked = threading.Event()
 
     def run(self, parent: int) -> None:
+        if _faultpoints.active is not None:
+            _faultpoints.hit("worker.start")
         hello = self._first_message()
         if hello["protocol"] != PROTOCOL:
             text = (
@@ -99,6 +106,8 @@ class Child:
         worker.handle({"do": "open"})
         going = True
         while going:
+            if _faultpoints.active is not None:
+                _faultpoints.hit("worker.idle")
             command = self._commands.get()
             with self._busy:
                 going = worker.handle(command)
@@ -173,6 +182,7 @@ def main(parent: int) -> NoReturn:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(2, 1)
+    _faultpoints.load()
     outbox = Outbox(results)
     logging.getLogger().addHandler(_ToParent(outbox))
     with contextlib.suppress(EOFError, BrokenPipeError):

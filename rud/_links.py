@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
+from rud import _faultpoints
 from rud._clock import Clock
 from rud._forks import no_fork
 from rud._frames import PROTOCOL, Decoder, FrameError, Message, encode
@@ -115,6 +116,8 @@ class ProcessLink:
         )
 
     def _start(self) -> None:
+        if _faultpoints.active is not None:
+            _faultpoints.hit("worker.spawn.before")
         with no_fork() as descriptors:
             commands_read, self._commands = os.pipe()
             self._results, results_write = os.pipe()
@@ -128,6 +131,8 @@ class ProcessLink:
                 os.close(commands_read)
                 os.close(results_write)
             descriptors |= {self._commands, self._results}
+        if _faultpoints.active is not None:
+            _faultpoints.hit("worker.spawn.after")
         os.set_blocking(self._commands, False)
         os.set_blocking(self._results, False)
         self._mux.watch(self._results, selectors.EVENT_READ, self._read)
@@ -141,8 +146,12 @@ class ProcessLink:
             threading.Thread(target=self._await_end, name="rud-waits-for-worker", daemon=True).start()
 
     def send(self, message: Message) -> None:
+        if _faultpoints.active is not None:
+            _faultpoints.hit("ipc.cmd.write.before", op=message.get("do", "hello"))
         self._outgoing += encode(message)
         self._write()
+        if _faultpoints.active is not None:
+            _faultpoints.hit("ipc.cmd.write.after", op=message.get("do", "hello"))
 
     def _write(self) -> None:
         try:
@@ -160,6 +169,8 @@ class ProcessLink:
             self._watched_for_room = False
 
     def _read(self) -> None:
+        if _faultpoints.active is not None:
+            _faultpoints.hit("ipc.result.read.before")
         try:
             while data := os.read(self._results, _READ):
                 self._messages += self._decoder.feed(data)
@@ -175,6 +186,8 @@ class ProcessLink:
         if self._exited.is_set():
             self._end()
         messages, self._messages = self._messages, []
+        if messages and _faultpoints.active is not None and any(one["re"] == "result" for one in messages):
+            _faultpoints.hit("ipc.result.read.after")
         return messages
 
     def _await_end(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from rud import errors
+from rud import _faultpoints, errors
 from rud._attempt import Job, attempt
 from rud._body import BodyRevoked
 from rud._clock import Clock
@@ -72,7 +72,11 @@ class Worker:
 
     def _store(self) -> Backend:
         if self._backend is None:
+            if _faultpoints.active is not None:
+                _faultpoints.hit("worker.import.before")
             self._backend = self._open_backend()
+            if _faultpoints.active is not None:
+                _faultpoints.hit("worker.import.after")
         return self._backend
 
     def _open(self) -> dict[str, Any]:
@@ -97,6 +101,8 @@ class Worker:
         report = _Progress(job, self._send, self._clock)
         message: dict[str, Any] = {"re": "result", "id": job.id}
         try:
+            if _faultpoints.active is not None:
+                _faultpoints.hit("worker.upload.begin", key=job.key, entry=job.entry_id)
             verdict = attempt(
                 self._store(),
                 job,
@@ -105,6 +111,8 @@ class Worker:
                 on_sum=lambda crc: message.update(crc=crc),
                 revoked=self._revoked,
             )
+            if _faultpoints.active is not None:
+                _faultpoints.hit("worker.upload.stored", key=job.key, entry=job.entry_id)
             message.update(asdict(verdict))
         except BodyRevoked:
             message.update(error=self._describe(ObjectStoreTransientError.during("put", job.key, "given up")))
@@ -113,6 +121,8 @@ class Worker:
                 self.close()
             message.update(error=self._describe(error))
         self._send(message)
+        if _faultpoints.active is not None:
+            _faultpoints.hit("worker.result.sent", key=job.key, entry=job.entry_id)
 
     def _describe(self, error: Exception) -> dict[str, Any]:
         """An error as values; the text of one that is not ours goes with it, and no secret does."""
@@ -149,6 +159,8 @@ class _Progress:
         self._told = 0
 
     def read(self, count: int) -> None:
+        if _faultpoints.active is not None:
+            _faultpoints.hit("worker.part.sent", key=self._job.key, entry=self._job.entry_id, bytes=count)
         now = self._clock.monotonic()
         if now >= self._next or self._told < count == self._job.size:
             self._told, self._next = count, now + PROGRESS_EVERY

@@ -93,8 +93,12 @@ class Adopter:
     def _take(self, folder: str) -> Adoption:
         taken = Owner(folder).be_taken()
         try:
+            if _faultpoints.active is not None:
+                _faultpoints.hit("recover.take.before")
             result = self.recover(taken)
             self._refuse_same_ids(result)
+            if _faultpoints.active is not None:
+                _faultpoints.hit("recover.take.after")
         except BaseException as error:
             taken.abandon()
             if isinstance(error, UNREADABLE):
@@ -102,6 +106,8 @@ class Adopter:
             raise
         self._ids_taken |= {entry.id for entry in result.entries}
         if is_empty(taken):
+            if _faultpoints.active is not None:
+                _faultpoints.hit("recover.end.before")
             taken.end()
         else:
             self.owners[folder] = taken
@@ -158,7 +164,8 @@ class Adopter:
             except SpoolError:
                 ending.settle(entry, Outcome.CANCELLED)
                 raise
-        _faultpoints.hit("retake.accepted")
+        if _faultpoints.active is not None:
+            _faultpoints.hit("recover.retake.after", key=entry.key)
         files.remove_tree(failed_folder)
         return entry
 
@@ -222,6 +229,8 @@ def stands_for(one: int, successors: Mapping[int, int]) -> int:
 def _sweep(taken: Owner, wanted: set[str]) -> list[str]:
     """Payloads without a record were never accepted, if the whole log could be read; else they may have been."""
     lines: list[str] = []
+    if _faultpoints.active is not None:
+        _faultpoints.hit("recover.sweep.before")
     for name in files.names_in(taken.big):
         path = os.path.join(taken.big, name)
         if path in wanted:
@@ -232,6 +241,8 @@ def _sweep(taken: Owner, wanted: set[str]) -> list[str]:
             lines.append(failed.keep_unreadable(path, taken.folder))
         else:
             files.gone(path)
+    if _faultpoints.active is not None:
+        _faultpoints.hit("recover.sweep.after")
     return lines
 
 

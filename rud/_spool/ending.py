@@ -25,10 +25,12 @@ def fail(entry: SpoolEntry, reason: Mapping[str, object]) -> str:
         failed.write_hidden(entry, reason)
     except OSError:
         return ""
-    _faultpoints.hit("failed.written")
+    if _faultpoints.active is not None:
+        _faultpoints.hit("fs.failed.written", key=entry.key)
     if not _record(entry, Outcome.FAILED):
         return ""  # a sync may have failed that was none: whoever reads the log finds out, and needs the folder then
-    _faultpoints.hit("failed.recorded")
+    if _faultpoints.active is not None:
+        _faultpoints.hit("fs.failed.recorded", key=entry.key)
     kept_at = failed.show(entry)
     _remove(entry)
     return kept_at
@@ -38,13 +40,18 @@ def _record(entry: SpoolEntry, outcome: Outcome, facts: Mapping[str, object] | N
     recorded = entry.owner.log.record(Kind.OUTCOME, **(facts or {}), id=entry.id, outcome=outcome.value)
     if recorded:
         entry.outcome = outcome
-        _faultpoints.hit("settle.recorded")
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.log.outcome.after", key=entry.key)
     return recorded
 
 
 def _remove(entry: SpoolEntry) -> None:
     if entry.large:
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.payload.unlink.before", key=entry.key)
         files.gone(entry.path)
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.payload.unlink.after", key=entry.key)
     entry.owner.log.release(entry)
     if entry.owner.limit is not None:
         entry.owner.limit.give(entry.size if entry.large and not entry.adopted else 0)

@@ -107,6 +107,8 @@ class Log:
     def record(self, kind: Kind, **header: Any) -> bool:
         """Append one record that is no accept; false when it could not be written (or, for an outcome, not synced)."""
         try:
+            if kind is Kind.OUTCOME and _faultpoints.active is not None:
+                _faultpoints.hit("fs.log.outcome.before")
             with self.lock:
                 position = self.append(kind, header)
             if self.fsync and kind is Kind.OUTCOME:
@@ -138,16 +140,21 @@ class Log:
     def _append(self, kind: Kind, header: bytes, payload: bytes, crc: int, entry: SpoolEntry | None) -> Position:
         segment, end, newest = self._place(len(header) + len(payload))
         record = encode_record((segment.nonce, end), kind, header, payload, crc)
-        if _faultpoints.active is not None:
-            _faultpoints.hit("log.append.before")
         self._dirty = True
         try:
+            if _faultpoints.active is not None:
+                _faultpoints.hit(
+                    "fs.log.append.before",
+                    kind=kind.name.lower(),
+                    entry=entry and entry.wire_id,
+                    key=entry and entry.key,
+                )
             files.write_at(segment.descriptor, record, end)
+            if _faultpoints.active is not None:
+                _faultpoints.hit("fs.log.append.written", kind=kind.name.lower(), path=segment.path, at=end)
         except OSError:
             self._cut(segment, end)
             raise
-        if _faultpoints.active is not None:
-            _faultpoints.hit("log.append.written")
         after = end + len(record)
         if entry is None:
             self.committed = (segment, after, newest)
@@ -157,7 +164,7 @@ class Log:
             self._commit(entry, segment, after)
         self._dirty = False
         if _faultpoints.active is not None:
-            _faultpoints.hit("log.append.after")
+            _faultpoints.hit("fs.log.append.after", kind=kind.name.lower())
         return segment.number, after
 
     def _commit(self, entry: SpoolEntry, segment: Segment, after: int) -> None:
@@ -199,21 +206,27 @@ class Log:
         """Take away what lies beyond the known end; when that fails the segment is not written to any more."""
         try:
             if os.fstat(segment.descriptor).st_size != end:
-                _faultpoints.hit("log.cut.before")
+                if _faultpoints.active is not None:
+                    _faultpoints.hit("fs.log.rollback.before")
                 files.cut(segment.descriptor, end)
+                if _faultpoints.active is not None:
+                    _faultpoints.hit("fs.log.rollback.after")
             self._dirty = False
         except OSError:
             self._trusted = False
         return self._trusted
 
     def _rotate(self, folder: str) -> None:
-        _faultpoints.hit("log.rotate.before")
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.log.rotate.before")
         old, end, newest = self.committed
         new = self._new_segment(folder, old.number + 1, end)
         self.need_folder_sync(self.folder)
         self.live[new.number] = 0
         self._sizes[old.number] = end
         self.committed = (new, SEGMENT_START, newest)
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.log.rotate.after")
         trusted, self._trusted = self._trusted, True
         if trusted:  # what it says of its successor lies beyond its end, and matters only when the successor is lost
             with contextlib.suppress(OSError):
@@ -228,9 +241,13 @@ class Log:
         """Its file may exist, left by an interrupt before this: nothing in it was ever accepted."""
         path = segment_path(folder, number)
         nonce = int.from_bytes(os.urandom(8), "little")
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.log.create.before")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             files.write_at(descriptor, SegmentHeader(nonce, self._ids.greatest, previous_end).encode(), 0)
+            if _faultpoints.active is not None:
+                _faultpoints.hit("fs.log.create.after")
         except BaseException:
             os.close(descriptor)
             raise
@@ -250,11 +267,14 @@ class Log:
                 segment, end, _ = self.committed
                 older, folders = list(self._unsynced), sorted(self._unsynced_folders)
             try:
-                _faultpoints.hit("log.sync.before")
+                if _faultpoints.active is not None:
+                    _faultpoints.hit("fs.log.fsync.before")
                 for descriptor in (*older, segment.descriptor):
                     files.sync_data(descriptor)
+                if _faultpoints.active is not None:
+                    _faultpoints.hit("fs.log.fsync.after")
                 for folder in folders:
-                    files.sync_path(folder)
+                    self._sync_folder(folder)
             except OSError as error:
                 self._give_up()
                 raise SpoolError(
@@ -268,6 +288,13 @@ class Log:
                 del self._unsynced[: len(older)]
             for descriptor in older:
                 os.close(descriptor)
+
+    def _sync_folder(self, folder: str) -> None:
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.dir.fsync.before")
+        files.sync_path(folder)
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.dir.fsync.after")
 
     def _give_up(self) -> None:
         """Every record since the last good sync counts as lost, and the next one begins a new segment."""
@@ -298,9 +325,12 @@ class Log:
             return
         try:
             for number in self._spent():
-                _faultpoints.hit("log.retire.before")
+                if _faultpoints.active is not None:
+                    _faultpoints.hit("fs.log.retire.before")
                 if not files.gone(segment_path(self.folder, number)):
                     return
+                if _faultpoints.active is not None:
+                    _faultpoints.hit("fs.log.retire.after")
                 with self.lock:
                     del self.live[number]
                     self._sizes.pop(number, None)

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Self
 
+from rud import _faultpoints
 from rud._spool import files, marks
 from rud._spool.limit import Limit
 from rud._spool.log import Log
@@ -225,7 +226,11 @@ def _take_lock(path: str) -> int:
     except FileNotFoundError as error:
         raise NotTakenError(f"{name} is gone") from error
     try:
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.lock.before")
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.lock.after")
         if os.path.samestat(os.fstat(descriptor), os.stat(path)):
             return descriptor
         why = "it was replaced meanwhile"

@@ -80,7 +80,6 @@ class Stager:
         self._limit.give(staged.found.st_size)
 
     def _stage_large(self, source: int, staged: Staged) -> None:
-        _faultpoints.hit("payload.copy.before")
         staged.path = os.path.join(self._folder, str(next(self._names)))
         try:
             if self._options.mode not in {"link", "move"} or not self._link(staged):
@@ -94,12 +93,17 @@ class Stager:
                 f"{error.strerror}{free_space(self._folder)}",
                 errno=error.errno,
             ) from error
-        _faultpoints.hit("payload.copy.after")
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.payload.create.after")
 
     def _link(self, staged: Staged) -> bool:
         source, folder = staged.source, self._folder
         try:
+            if _faultpoints.active is not None:
+                _faultpoints.hit("fs.payload.link.before")
             os.link(os.path.realpath(source), staged.path)
+            if _faultpoints.active is not None:
+                _faultpoints.hit("fs.payload.link.after")
         except OSError as error:
             if self._options.mode == "move":
                 return False
@@ -117,17 +121,30 @@ class Stager:
 
     def _copy(self, source: int, staged: Staged) -> None:
         size, mtime = staged.found.st_size, staged.found.st_mtime_ns
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.payload.create.before")
         descriptor = os.open(staged.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
+            if _faultpoints.active is not None:
+                _faultpoints.hit("fs.payload.write.before")
             if self._options.mode not in {"auto", "reflink"} or not self._reflink(source, descriptor):
                 copy_bytes(source, descriptor, size)
             # The copy carries the source's time: until it is summed, size and time stand for its bytes.
             os.utime(descriptor, ns=(mtime, mtime))
+            if _faultpoints.active is not None:
+                _faultpoints.hit("fs.payload.write.after")
             if self._options.fsync:
-                os.fsync(descriptor)
+                self._sync_payload(descriptor)
         finally:
             os.close(descriptor)
         staged.to_sum = True
+
+    def _sync_payload(self, descriptor: int) -> None:
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.payload.fsync.before")
+        os.fsync(descriptor)
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.payload.fsync.after")
 
     def _reflink(self, source: int, target: int) -> bool:
         shared = True
@@ -149,11 +166,14 @@ class Stager:
 
 def remove_source(staged: Staged) -> None:
     """Unlink the source of a move, unless another file has taken its name or it changed since."""
-    _faultpoints.hit("move.before_unlink")
     try:
+        if _faultpoints.active is not None:
+            _faultpoints.hit("accept.unlink.before")
         now = os.stat(staged.source)
         if _unchanged(now, staged.found) and os.path.samestat(now, staged.found):
             os.unlink(staged.source)
+            if _faultpoints.active is not None:
+                _faultpoints.hit("accept.unlink.after")
     except OSError as error:
         _log.warning("%s is accepted, but it could not be removed: %s", staged.source, error.strerror)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import google_crc32c
 
+from rud import _faultpoints
 from rud._spool import files, marks
 from rud._spool.entry import Outcome, SpoolEntry
 from rud._spool.records import SEGMENT_START, Kind, Record, decode_segment_header, scan
@@ -86,7 +87,11 @@ def read_log(owner: Owner) -> State:
     """
     state = State()
     for number in _segment_numbers(owner.folder):
+        if _faultpoints.active is not None:
+            _faultpoints.hit("fs.scan.before")
         _read_segment(owner, number, state)
+    if _faultpoints.active is not None:
+        _faultpoints.hit("fs.scan.after")
     for entry in state.pending.values():
         state.live[entry.segment] += 1
         entry.holds = min((state.segments[one] for one in entry.after if one in state.segments), default=0)

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
+from rud import _faultpoints
 from rud._body import crc32c_of
 from rud._clock import Clock
 from rud._spool import ending, files, home, owner
@@ -53,6 +54,7 @@ class Spool:
         run_job: Callable[[Job], None] = run_in_thread,
         own: bool = True,
     ) -> None:
+        _faultpoints.load()
         self._options = options
         self._destination = dict(destination)
         self._rank = rank
@@ -83,6 +85,8 @@ class Spool:
         made = home.prepare(self.staging_root)
         facts = {**owner.process_facts(), "created": now, "rank": self._rank, "destination": self._destination}
         facts["fsync"] = self._options.fsync  # who takes it over keeps the promise
+        if _faultpoints.plan is not None:
+            facts["faults"] = _faultpoints.plan
         options = self._options
         try:
             owner.clean_hidden(self._root, now)
@@ -130,7 +134,12 @@ class Spool:
         self._owned()
         path = os.fspath(source)
         self._refuse_if_sealed(path)
-        return self._stager.stage(path)
+        if _faultpoints.active is not None:
+            _faultpoints.hit("accept.stage.before")
+        staged = self._stager.stage(path)
+        if _faultpoints.active is not None:
+            _faultpoints.hit("accept.stage.after")
+        return staged
 
     def _refuse_if_sealed(self, source: str) -> None:
         if self._sealed:
@@ -166,11 +175,15 @@ class Spool:
                 )  # fmt: skip
                 entry.doomed = any(one.outcome in (Outcome.FAILED, Outcome.CANCELLED) for one in after)
                 entry.holds = min((one.segment for one in after if one.owner is own), default=0)
+                if _faultpoints.active is not None:
+                    _faultpoints.hit("accept.record.before", key=key)
                 refused = False  # from here on it may be accepted: only if it surely is not may the payload go
                 try:
                     position = self._append_accept(log, entry, staged)
                 finally:
                     refused = log.committed[2] is not entry
+                if _faultpoints.active is not None:
+                    _faultpoints.hit("accept.record.after", key=key)
                 enlist(entry)
         except BaseException:
             if refused:

@@ -90,7 +90,7 @@ def test_a_failed_entry_is_kept_for_people(tmp_path: Path, small: Path) -> None:
 @pytest.mark.parametrize("inline_limit", [10, 1000])
 @pytest.mark.parametrize(
     ("point", "failed"),
-    [("failed.written", 0), ("log.append.before", 0), ("log.append.after", 1), ("failed.recorded", 1)],
+    [("fs.failed.written", 0), ("fs.log.append.before", 0), ("fs.log.append.after", 1), ("fs.failed.recorded", 1)],
 )
 def test_a_failure_that_is_cut_off_is_finished_or_undone(
     tmp_path: Path, small: Path, *, point: str, failed: int, inline_limit: int, monkeypatch: pytest.MonkeyPatch
@@ -99,7 +99,7 @@ def test_a_failure_that_is_cut_off_is_finished_or_undone(
     spool = open_spool(tmp_path / "st", inline_limit=inline_limit)
     entry = accept(spool, small, "k")
 
-    def die(at: str) -> None:
+    def die(at: str, _: object) -> None:
         if at == point:
             raise KeyboardInterrupt
 
@@ -118,7 +118,7 @@ def test_a_failure_that_is_cut_off_is_finished_or_undone(
 
 
 @pytest.mark.parametrize("inline_limit", [10, 1000])
-@pytest.mark.parametrize("point", ["", "log.append.before", "log.append.after", "retake.accepted"])
+@pytest.mark.parametrize("point", ["", "fs.log.append.before", "fs.log.append.after", "recover.retake.after"])
 def test_a_failed_entry_taken_up_again_is_failed_or_accepted(
     tmp_path: Path, small: Path, point: str, inline_limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,7 +127,7 @@ def test_a_failed_entry_taken_up_again_is_failed_or_accepted(
     entry = accept(spool, small, "k", overwrite=False)
     kept_at = spool.fail(entry, {"reason": "denied"})
 
-    def die(at: str) -> None:
+    def die(at: str, _: object) -> None:
         if at == point:
             monkeypatch.setattr(_faultpoints, "active", None)
             raise KeyboardInterrupt

@@ -27,8 +27,8 @@ def test_an_interrupt_between_write_and_commit_accepts_nothing(
     """A record that was written and not committed is cut before the next one; the next recovery does not see it."""
     spool = open_spool(tmp_path / "st")
 
-    def interrupt(point: str) -> None:
-        if point == "log.append.written":
+    def interrupt(point: str, _: object) -> None:
+        if point == "fs.log.append.written":
             raise KeyboardInterrupt
 
     monkeypatch.setattr(_faultpoints, "active", interrupt)
@@ -51,8 +51,8 @@ def test_an_interrupt_after_the_commit_leaves_a_whole_upload(
     """A large payload stays when the interrupt came after its record; ``catch_up`` enlists what was not."""
     spool = open_spool(tmp_path / "st", inline_limit=10)
 
-    def interrupt(point: str) -> None:
-        if point == "log.append.after":
+    def interrupt(point: str, _: object) -> None:
+        if point == "fs.log.append.after":
             raise KeyboardInterrupt
 
     monkeypatch.setattr(_faultpoints, "active", interrupt)

@@ -26,9 +26,7 @@ from rud.errors import SpoolError
 
 NO_ROOM = 28
 DESTINATION = {"uri": "fake://bucket"}
-POINTS = [
-    point for point in sorted(_faultpoints.POINTS) if point.partition(".")[0] in {"payload", "log", "settle", "failed"}
-]
+POINTS = [point for point in sorted(_faultpoints.POINTS) if point.startswith(("fs.payload.", "fs.log.", "fs.failed."))]
 ENDS = [Outcome.STORED, Outcome.SUPERSEDED, Outcome.CANCELLED]
 
 
@@ -116,7 +114,7 @@ class World:
         shutil.copytree(self.staging, self.snapshot)
         raise Crash
 
-    def _hit(self, point: str) -> None:
+    def _hit(self, point: str, _: object) -> None:
         if point == self.crash_point:
             self.crash_after -= 1
             if self.crash_after <= 0:

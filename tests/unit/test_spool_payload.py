@@ -148,8 +148,8 @@ def test_a_move_removes_its_source_last(tmp_path: Path, size: int, monkeypatch: 
     source = write(tmp_path / "source", b"m" * size)
     spool = open_spool(tmp_path / "st", mode="move")
 
-    def die(point: str) -> None:
-        if point == "move.before_unlink":
+    def die(point: str, _: object) -> None:
+        if point == "accept.unlink.before":
             raise KeyboardInterrupt
 
     monkeypatch.setattr(_faultpoints, "active", die)

@@ -120,6 +120,8 @@ class FaultPlan:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # Guards _waiting.
         self._waiting: list[Waiting] = []
+        self.planned: Callable[[Request], list[Fault]] = lambda _: []
+        """Asked first for what befalls a request."""
 
     def add(self, fault: Fault) -> None:
         with self._lock:
@@ -131,6 +133,9 @@ class FaultPlan:
 
     def take(self, request: Request) -> list[Fault]:
         """What befalls ``request``."""
+        planned = self.planned(request)
+        if planned and planned[-1].action not in PASSING:
+            return planned
         with self._lock:
             chosen, self._waiting = choose(self._waiting, request)
-        return chosen
+        return planned + chosen

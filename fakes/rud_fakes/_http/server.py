@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -75,6 +76,10 @@ class FaultyServer:
     def add(self, fault: Fault) -> None:
         """``fault`` waits behind those that already do."""
         self._plan.add(fault)
+
+    def obey(self, planned: Callable[[Request], list[Fault]]) -> None:
+        """Ask ``planned`` first what befalls a request, on the thread that serves it."""
+        self._plan.planned = planned
 
     def clear_faults(self) -> None:
         """No fault waits any more, and what waits because of one goes on."""
