@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -68,6 +68,7 @@ class ObjectStore:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._lock = threading.RLock()  # Guards every call of _backend; re-entrant for callbacks that ask the store.
+        self._here = threading.local()
         self._closed = False
         self._pid = os.getpid()
 
@@ -89,7 +90,7 @@ class ObjectStore:
     def calling(self, operation: str, key: str) -> Iterator[Backend]:
         """The backend, for one operation: it is this caller's turn, and what is raised says what was attempted."""
         self._check_open(operation, key)
-        with self._lock:
+        with self._turn():
             self._check_open(operation, key)
             try:
                 yield self._backend
@@ -97,6 +98,20 @@ class ObjectStore:
                 raise
             except Exception as error:
                 raise StoreError.during(operation, key, f"{type(error).__name__}: {error}") from error
+
+    def _turn(self) -> AbstractContextManager[object]:
+        return nullcontext() if getattr(self._here, "is_guest", False) else self._lock
+
+    @contextmanager
+    def _as_guest(self) -> Iterator[None]:
+        """This thread asks within the turn of another, which waits for it: a backend that sends parts on threads of its
+        own makes callbacks there."""
+        before = getattr(self._here, "is_guest", False)
+        self._here.is_guest = True
+        try:
+            yield
+        finally:
+            self._here.is_guest = before
 
     def upload_object(
         self, object_name: str, filename: StrPath, *, overwrite: bool = True, callback: ProgressCallback | None = None
@@ -123,7 +138,7 @@ class ObjectStore:
             with self.calling("put", key) as backend:
                 backend.put(
                     key,
-                    source.body(),
+                    source.body(self._as_guest),
                     mode=mode,
                     checksum=source.checksum,
                     entry_id=None,

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import BinaryIO, cast
 
 from rud._body import Body, crc32c_of
@@ -62,8 +62,11 @@ class SourceFile:
         self._check()
         self.progress = Progress(callback, self.length)
         self.error: BaseException | None = None
+        self._telling: Callable[[], AbstractContextManager[object]] = nullcontext
 
-    def body(self) -> Body:
+    def body(self, telling: Callable[[], AbstractContextManager[object]] = nullcontext) -> Body:
+        """Its reads are told to the callback within ``telling()``, on whatever thread they happen."""
+        self._telling = telling
         return Body(cast(BinaryIO, self), self.length, expected=self.checksum, on_read=self._on_read)
 
     def seek(self, offset: int) -> int:
@@ -77,7 +80,8 @@ class SourceFile:
         with self._noting():
             if done == self.length:
                 self._check()
-            self.progress(done)
+            with self._telling():
+                self.progress(done)
 
     @contextmanager
     def _noting(self) -> Iterator[None]:

@@ -24,6 +24,9 @@ from rud.store import Section
 _SESSION = re.compile(r"(upload_id=)[^&\s'\")]+")
 """In the address that urllib3 tells when it finds nobody there."""
 
+_REPLACED = (304, 412)
+"""The answers to a get whose generation is not the one that was looked at."""
+
 _MISMATCH = "doesn't match calculated"
 """In what the service says of a sum that is not that of the bytes: it has no reason of its own for it."""
 
@@ -50,6 +53,12 @@ def sending(key: str, section: Section) -> Iterator[None]:
         if section.error is not None:
             raise section.error from None
         raise
+
+
+def was_replaced(error: RudError) -> bool:
+    """Whether a get failed because the object is another one by now."""
+    response = getattr(error.__cause__, "response", None)
+    return response is not None and response.status_code in _REPLACED
 
 
 def _translation(error: Exception, handled: BaseException | None, operation: str, key: str) -> RudError:
@@ -85,7 +94,13 @@ def _class_of(error: Exception) -> type[StoreError]:
     import urllib3.exceptions
     from google.auth.exceptions import GoogleAuthError, TransportError
 
-    may_pass = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+    # The last is a page of somebody between us and the service, or one that was garbled.
+    may_pass = (
+        requests.ConnectionError,
+        requests.Timeout,
+        requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.InvalidJSONError,
+    )
     if isinstance(error, (*may_pass, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError, TransportError)):
         return ObjectStoreTransientError
     if isinstance(error, GoogleAuthError):
@@ -103,7 +118,7 @@ def _answer(response: Any, operation: str, key: str) -> RudError:
     if status == 404 and operation in ("put", "list", "probe"):
         # There is nothing else that these could have missed.
         return BucketNotFoundError.during(operation, key, f"{said} (HTTP 404)")
-    if status in (304, 412) and operation == "get":
+    if status in _REPLACED and operation == "get":
         return ObjectStoreTransientError.during(operation, key, "the object was replaced while it was read")
     return error_for(
         operation,

@@ -5,14 +5,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
-from rud._body import CHUNK as READ
 from rud.backends import _sums
 from rud.backends._gcs_client import credentials_from, new_client
-from rud.backends._gcs_errors import sending, translated
+from rud.backends._gcs_errors import sending, translated, was_replaced
+from rud.backends._gcs_sink import SdkWriter
 from rud.backends._gcs_upload import TIMEOUT, Session
-from rud.errors import BucketNotFoundError, IntegrityError, ObjectNotFoundError, RudError, StoreError
+from rud.errors import (
+    BucketNotFoundError,
+    IntegrityError,
+    ObjectNotFoundError,
+    ObjectStoreTransientError,
+    RudError,
+    StoreError,
+)
 from rud.store import Backend, Capabilities, ObjectMeta, OnMultipart, PutMode, PutResult, Section, Sink, Source
 
 ENTRY_ID = "rud-entry-id"
@@ -29,11 +36,17 @@ CHUNK = 8 << 20
 """Bytes of one request of a resumable upload, which are in memory; up to as many are one request in all. The SDK's own
 border, and what the service recommends at least ("Resumable uploads")."""
 
+LOOKS = 5
+"""How often an object that is replaced again and again is looked at before a get of it fails, as one that may pass."""
+
 _FIELDS = "items(name,size,etag,crc32c,updated,metadata),nextPageToken"
 
 
 class JsonStore(Backend):
     """Objects below ``prefix`` (with its slash) in ``bucket``; for a caller who has checked the keys."""
+
+    chunk = CHUNK
+    """Not for callers."""
 
     def __init__(self, bucket: str, prefix: str, endpoint: str | None) -> None:
         self._name = bucket
@@ -87,7 +100,7 @@ class JsonStore(Backend):
         durable: bool,
         on_multipart: OnMultipart,
     ) -> PutResult:
-        if len(source) <= CHUNK:
+        if len(source) <= self.chunk:
             section = source.section(len(source))
             crc = _sums.same_as_declared(key, section.crc32c, checksum)
             with sending(key, section):
@@ -123,7 +136,7 @@ class JsonStore(Backend):
         session = Session(self._client._http, self._retry, key, address, size)  # noqa: SLF001  # the SDK has no other name for it
         crc, start, headers = 0, 0, dict[str, Any]()
         while True:
-            section = source.section(CHUNK)
+            section = source.section(self.chunk)
             if start + len(section) == size:
                 crc = _sums.same_as_declared(key, source.crc32c, checksum)
                 headers = {"X-Goog-Hash": f"crc32c={_sums.written(crc)}"}
@@ -157,12 +170,25 @@ class JsonStore(Backend):
         )
 
     def get(self, key: str, sink: Sink, *, start: int = 0) -> ObjectMeta:
-        meta, generation = self._found("get", key)
-        if start >= meta.size:
-            return meta
+        """An object that is replaced between the look and the first byte is looked at again."""
+        writer = SdkWriter(sink)
+        looks = 0
+        while True:
+            meta, generation = self._found("get", key)
+            if start >= meta.size:
+                return meta
+            looks += 1
+            try:
+                self._download(key, writer, start, generation)
+            except ObjectStoreTransientError as error:
+                if looks == LOOKS or writer.has_begun or not was_replaced(error):
+                    raise
+            else:
+                return meta
+
+    def _download(self, key: str, writer: SdkWriter, start: int, generation: int) -> None:
         # Not the one that was looked at: of that the SDK would ask for the old generation, which is not there any more.
         blob = self._bucket.blob(self._prefix + key)
-        writer = _Writer(sink)
         try:
             with translated("get", key), writer:
                 blob.download_to_file(
@@ -178,7 +204,6 @@ class JsonStore(Backend):
             if writer.error is not None:
                 raise writer.error from None
             raise
-        return meta
 
     def head(self, key: str) -> ObjectMeta:
         return self._found("head", key)[0]
@@ -254,40 +279,6 @@ _TYPE = "application/octet-stream"
 def _only_if(mode: PutMode) -> dict[str, Any]:
     """The condition under which an object is made: that there is none, which has generation 0."""
     return {"if_generation_match": 0} if mode is PutMode.CREATE else {}
-
-
-class _Writer:
-    """A sink as the SDK wants it, which hands it 8 KiB at a time."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._kept: list[bytes] = []
-        self._size = 0
-        self.error: Exception | None = None
-        """What the sink has raised: a trouble of whoever downloads, not of the store."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """What has come before a failure is worth keeping: the next attempt goes on from there."""
-        self._flush()
-
-    def write(self, chunk: bytes) -> int:
-        self._kept.append(chunk)
-        self._size += len(chunk)
-        if self._size >= READ:
-            self._flush()
-        return len(chunk)
-
-    def _flush(self) -> None:
-        kept, self._kept, self._size = self._kept, [], 0
-        try:
-            if kept and self.error is None:
-                self._sink.write(b"".join(kept))
-        except Exception as error:
-            self.error = error
-            raise
 
 
 def _meta_of(key: str, blob: Any) -> ObjectMeta:

@@ -4,49 +4,20 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import google_crc32c
 import pytest
-from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
 from rud_fakes.gcs import GCSServer
 from rud_fakes.servers import FakeGcs, GCSAddress
 
 from rud._body import Body
 from rud.backends.gcs import GCSObjectStore
 from rud.errors import BucketNotFoundError, ObjectExistsError, ObjectNotFoundError
-from rud.store import Backend, PutMode
-from tests.support.contract import LEAVES, BackendContract, Model, by_utf8, get, put
+from rud.store import PutMode
+from tests.support.contract import by_utf8, get, put
 from tests.support.gcs import CHUNK, new_gcs_place
 from tests.support.s3 import content
-
-
-class TestContract(BackendContract):
-    leaves = tuple(leaf for leaf in LEAVES if "\n" not in leaf)
-
-    @pytest.fixture(params=["", "some/prefix"], ids=["root", "prefix"])
-    def backend(self, request: pytest.FixtureRequest, gcs_server: GCSAddress) -> Iterator[GCSObjectStore]:
-        store = new_gcs_place(gcs_server, request.param).store()
-        yield store
-        store.close()
-
-
-def test_model(gcs_server: GCSAddress) -> None:
-    """Whatever is done to a bucket, in whatever order, it holds what a dictionary would."""
-
-    class GCSModel(Model):
-        def make(self) -> Backend:
-            return new_gcs_place(gcs_server, "some/prefix").store()
-
-        def keeps(self, key: str) -> bool:
-            return "\n" not in key
-
-        def teardown(self) -> None:
-            self.backend.close()
-
-    run_state_machine_as_test(GCSModel, settings=settings(max_examples=8, stateful_step_count=25))
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 7])
@@ -123,34 +94,6 @@ def test_a_race_of_creates_by_chunks(gcs_server: GCSAddress) -> None:
         put(place.store(), "k", Body(Overtaken(content(CHUNK + 1)), CHUNK + 1), mode=PutMode.CREATE)
 
     assert get(rival, "k")[0] == b"rival"
-
-
-FAMILIES = [
-    ["a b", "a+b", "a%20b", "a%2Bb", "a%2bb", "a%252Bb"],
-    ["é", "e\u0301", "É", "%C3%A9"],
-    ["K", "k", "\u212a"],
-    ["x", " x", "x ", "x\t", "x\u200b", "x."],
-    ["q", "q?", "q?alt=media", "q#", "q&a=b", "q;", "q=", "q@v"],
-    ["quote'", 'quote"', "quote<>", "quote&amp;", "quote\\", "quote|", "quote~"],
-    ["deep/a", "deep.a", "deep%2Fa", "deep\\a"],
-    ["a/b", "a//b", "/a/b", "//a/b", "a/b/", "a/b//", "a"],
-    ["d/e", "./d/e", "d/./e", "d/../e", "../d/e", "d/e/.", "d/e/.."],
-]
-"""Keys that a store which tidies up would take for one another."""
-
-
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: ascii(family[0]))
-def test_families_of_keys(gcs_server: GCSAddress, family: list[str]) -> None:
-    """Keys that look alike are objects of their own: each keeps its bytes, is listed under its name, and goes alone."""
-    store = new_gcs_place(gcs_server, "family").store()
-    for number, key in enumerate(family):
-        put(store, key, b"%d" % number)
-
-    assert [meta.key for meta in store.list("")] == by_utf8(family)
-    assert [get(store, key)[0] for key in family] == [b"%d" % number for number in range(len(family))]
-    store.delete(family[0])
-    assert [meta.key for meta in store.list("")] == by_utf8(family[1:])
-    assert len({store.uri(key) for key in family}) == len(family)
 
 
 def test_a_listing_tells_what_a_look_tells(gcs_server: GCSAddress) -> None:

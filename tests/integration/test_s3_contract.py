@@ -1,65 +1,23 @@
-"""The contract of a store, kept by S3: on a fake that is strict, on moto and on versitygw."""
+"""What is promised of S3 beyond the suite: on a fake that is strict, on moto and on versitygw."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import google_crc32c
 import pytest
-from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
 from rud_fakes.s3 import S3Server
 from rud_fakes.servers import S3Address, Versitygw
 
 from rud.backends.s3 import S3ObjectStore
 from rud.errors import InvalidKeyError, ObjectExistsError
-from rud.store import Backend, PutMode
-from tests.support.contract import BackendContract, Model, by_utf8, get, put
+from rud.store import PutMode
+from tests.support.contract import by_utf8, get, put
 from tests.support.s3 import OUTSIDE, PART, SMALL_PARTS, Place, content, new_place
 
 # moto forgets a key with a line feed, and has two winners in some races of completions.
 exact_servers = pytest.mark.parametrize("s3_server", ["fake", "versitygw", *OUTSIDE], indirect=True)
-
-
-class Contract(BackendContract):
-    @pytest.fixture(params=["", "some/prefix"], ids=["root", "prefix"])
-    def backend(self, request: pytest.FixtureRequest, s3_server: S3Address) -> Iterator[S3ObjectStore]:
-        place = new_place(s3_server, request.param)
-        store = place.store(transfer_config=SMALL_PARTS)
-        yield store
-        store.close()
-        assert place.unfinished() == 0, "an operation left a multipart upload behind"
-
-
-@exact_servers
-class TestContract(Contract):
-    pass
-
-
-@pytest.mark.parametrize("s3_server", ["moto"], indirect=True)
-class TestContractOnMoto(Contract):
-    def test_checksum_and_entry_id_are_kept(self, backend: Backend) -> None:
-        """moto keeps our id, but no sum of an object that was put whole; should it ever, this is to go."""
-        put(backend, "k", b"one", entry_id="id-1")
-        first = backend.head("k")
-
-        assert (first.checksum, first.entry_id) == (None, "id-1")
-
-
-@exact_servers
-def test_model(s3_server: S3Address) -> None:
-    """Whatever is done to a bucket, in whatever order, it holds what a dictionary would."""
-
-    class S3Model(Model):
-        def make(self) -> Backend:
-            return new_place(s3_server, "some/prefix").store()
-
-        def teardown(self) -> None:
-            self.backend.close()
-
-    run_state_machine_as_test(S3Model, settings=settings(max_examples=8, stateful_step_count=25))
 
 
 def test_round_trips(s3_place: Place) -> None:
@@ -124,48 +82,6 @@ def test_a_listing_of_small_pages() -> None:
         assert [meta.key for meta in store.list("")] == by_utf8(keys)
         assert [meta.key for meta in store.list("a")] == by_utf8([key for key in keys if key[0] == "a"])
         assert len([one for one in server.requests if one.operation == "ListObjectsV2"]) >= 5
-
-
-ONE_NAME = [
-    ["a b", "a+b", "a%20b", "a%2Bb", "a%2bb", "a%252Bb"],
-    ["é", "e\u0301", "É", "%C3%A9"],
-    ["K", "k", "\u212a"],
-    ["x", " x", "x ", "x\t", "x\u200b", "x."],
-    ["q", "q?", "q?uploads", "q#", "q&a=b", "q;", "q=", "q@v"],
-    ["quote'", 'quote"', "quote<>", "quote&amp;", "quote]]>", "quote\\", "quote|", "quote~"],
-    ["deep/a", "deep.a", "deep%2Fa", "deep\\a"],
-]
-"""Keys that a store which tidies up would take for one another."""
-LITERAL = [
-    ["a/b", "a//b", "/a/b", "//a/b", "a/b/", "a/b//", "a"],
-    ["d/e", "./d/e", "d/./e", "d/../e", "../d/e", "d/e/.", "d/e/.."],
-    ["line\n", "line\r", "line\r\n", "line"],
-]
-"""The same, of keys that a store which keeps files cannot have."""
-
-
-@pytest.mark.parametrize("family", ONE_NAME, ids=lambda family: ascii(family[0]))
-def test_families_of_keys(s3_server: S3Address, family: list[str]) -> None:
-    """Keys that look alike are objects of their own: each keeps its bytes, is listed under its name, and goes alone."""
-    keep_apart(new_place(s3_server, "family").store(), family)
-
-
-@pytest.mark.parametrize("s3_server", ["fake"], indirect=True)
-@pytest.mark.parametrize("family", LITERAL, ids=lambda family: ascii(family[0]))
-def test_families_of_keys_that_are_no_paths(s3_server: S3Address, family: list[str]) -> None:
-    """So are keys that name the same file, or none, where keys are paths: S3 itself takes every key literally."""
-    keep_apart(new_place(s3_server, "family").store(), family)
-
-
-def keep_apart(store: S3ObjectStore, family: list[str]) -> None:
-    for number, key in enumerate(family):
-        put(store, key, b"%d" % number)
-
-    assert [meta.key for meta in store.list("")] == by_utf8(family)
-    assert [get(store, key)[0] for key in family] == [b"%d" % number for number in range(len(family))]
-    store.delete(family[0])
-    assert [meta.key for meta in store.list("")] == by_utf8(family[1:])
-    assert len({store.uri(key) for key in family}) == len(family)
 
 
 def test_the_longest_key(s3_place: Place) -> None:

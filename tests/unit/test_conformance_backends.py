@@ -10,14 +10,14 @@ class TestMemory(ConformanceSuite):
     """``MemoryBackend``."""
 
     harness = Memory
-    profile = "smoke"
+    profile = "quick"
 
 
 class TestFolder(ConformanceSuite):
     """``LocalObjectStore``."""
 
     harness = Folder
-    profile = "smoke"
+    profile = "quick"
 
 
 class TestWired(ConformanceSuite):

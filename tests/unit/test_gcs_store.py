@@ -21,6 +21,7 @@ from rud_fakes.gcs.state import QUANTUM
 from rud._body import Body, BodyRevoked
 from rud.backends import _gcs_json, _gcs_upload
 from rud.backends._gcs_errors import translated
+from rud.backends._gcs_json import LOOKS
 from rud.backends.gcs import GCSObjectStore
 from rud.errors import (
     AccessDeniedError,
@@ -253,12 +254,17 @@ def test_an_upload_that_was_given_up_is_not_sent_again(
 
 
 def test_an_object_that_is_replaced_while_it_is_read(server: GCSServer, store: GCSObjectStore) -> None:
-    """Never the metadata of one and the bytes of another."""
+    """Never the metadata of one and the bytes of another: it is looked at again, but not for ever."""
     server.put("k", b"old")
-    server.add(Fault("GetMedia", "call", call=lambda _: server.put("k", b"new")))
+    server.add(Fault("GetMedia", "call", call=lambda _: server.put("k", b"newer")))
 
+    data, meta = get(store, "k")
+    assert (data, meta) == (b"newer", store.head("k"))
+
+    server.add(Fault("GetMedia", "call", times=None, call=lambda _: server.put("k", b"newest")))
     with pytest.raises(ObjectStoreTransientError, match="replaced"):
         get(store, "k")
+    assert operations(server).count("GetMedia") == 2 + LOOKS
 
 
 def test_an_object_that_is_removed_while_it_is_read(server: GCSServer, store: GCSObjectStore) -> None:
@@ -392,6 +398,7 @@ def answered(status: int, message: str = "") -> Exception:
         (urllib3.exceptions.ProtocolError("cut"), ObjectStoreTransientError),
         (ConnectionResetError("reset"), ObjectStoreTransientError),
         (TimeoutError("slow"), ObjectStoreTransientError),
+        (requests.exceptions.JSONDecodeError("a page of a portal", "<html>", 0), ObjectStoreTransientError),
         (auth.TransportError("the token's service is away"), ObjectStoreTransientError),
         (auth.RefreshError("away for a moment", retryable=True), ObjectStoreTransientError),
         (auth.RefreshError("invalid_grant"), CredentialsExpiredError),

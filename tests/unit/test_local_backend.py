@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,21 +27,8 @@ from rud.errors import (
     ObjectStoreTransientError,
     StoreError,
 )
-from rud.store import Backend, PutMode
-from tests.support.contract import BackendContract, Failing, Model, get, put
-
-
-class LocalModel(Model):
-    def make(self) -> Backend:
-        self.folder = tempfile.mkdtemp()
-        return LocalObjectStore(self.folder + "/bucket", "some/prefix")
-
-    def teardown(self) -> None:
-        shutil.rmtree(self.folder)
-
-
-TestModel = LocalModel.TestCase
-TestModel.settings = settings(max_examples=30, stateful_step_count=30)
+from rud.store import PutMode
+from tests.support.contract import Failing, get, put
 
 
 @pytest.fixture
@@ -53,14 +39,6 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def backend(folder: Path) -> LocalObjectStore:
     return LocalObjectStore(str(folder))
-
-
-class TestContract(BackendContract):
-    @pytest.fixture
-    def backend(self, folder: Path) -> Iterator[LocalObjectStore]:
-        yield LocalObjectStore(str(folder))
-        hidden = [path for path in folder.rglob("*") if path.name.startswith(".")]
-        assert hidden == [], "an operation left a hidden file behind"
 
 
 def snapshot(folder: str) -> dict[str, bytes | str]:

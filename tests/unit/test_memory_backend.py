@@ -5,30 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 
-import pytest
-from hypothesis import settings
 from rud_fakes.memory import MemoryBackend
 
 from rud.errors import ObjectExistsError
-from rud.store import Backend, PutMode
-from tests.support.contract import BackendContract, Model, get, put
+from rud.store import PutMode
+from tests.support.contract import get, put
 
 _names = (f"test-memory-{number}" for number in itertools.count())
-
-
-class MemoryModel(Model):
-    def make(self) -> Backend:
-        return MemoryBackend(next(_names), "some/prefix")
-
-
-TestModel = MemoryModel.TestCase
-TestModel.settings = settings(max_examples=30, stateful_step_count=30)
-
-
-class TestContract(BackendContract):
-    @pytest.fixture
-    def backend(self) -> MemoryBackend:
-        return MemoryBackend(next(_names))
 
 
 def test_buckets_are_shared_by_name() -> None:

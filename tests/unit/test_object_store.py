@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,7 @@ from rud.errors import (
     StoreError,
     UnsupportedOperationError,
 )
-from rud.store import Capabilities, ObjectMeta, Sink, check_key
+from rud.store import Capabilities, ObjectMeta, PutResult, Sink, Source, check_key
 from tests.support.contract import put
 
 MIB = 1 << 20
@@ -148,6 +149,29 @@ def test_a_callback_may_ask_the_store(store: ObjectStore, source: Path) -> None:
     store.upload_object("k", source, callback=lambda *_: sizes.append(store.list_objects()))
 
     assert sizes == [[], [], ["k"]]
+
+
+class _OnAnotherThread(MemoryBackend):
+    """Reads the body as backends do that send parts: on a thread that the put waits for."""
+
+    def put(self, key: str, source: Source, **given: Any) -> PutResult:
+        section = source.section(len(source))
+        reader = threading.Thread(target=lambda: [section.read(MIB) for _ in range(3)], daemon=True)
+        reader.start()
+        reader.join(30)
+        assert not reader.is_alive(), "the callback waits for the put that waits for it"
+        source.seek(0)
+        return super().put(key, source, **given)
+
+
+def test_a_callback_on_another_thread_may_ask_the_store(request: pytest.FixtureRequest, source: Path) -> None:
+    """Nor does it where the backend reads the body on a thread of its own."""
+    store = ObjectStore(_OnAnotherThread(request.node.nodeid))
+    asked: list[list[str]] = []
+    store.upload_object("k", source, callback=lambda *_: asked.append(store.list_objects()))
+
+    assert asked[:2] == [[], []]
+    assert asked[-1] == ["k"]
 
 
 def test_create_only(store: ObjectStore, source: Path) -> None:

@@ -292,7 +292,10 @@ def bare_404(place: Place) -> None:
     """A 404 without a code is a missing object, and is not tried again."""
     put(place.backend, "k", b"x")
     for name in ("head", "get"):
-        error = _under(place, Trouble("status", 404), _operations(place)[name], StoreError, f"{name} answered 404")
+        # Only the first: where objects and buckets are missing alike, another request has to tell which of them is.
+        place.wire.plan({0: Trouble("status", 404)})
+        error = expect(StoreError, _operations(place)[name], f"{name} answered 404")
+        place.met()
         same(ObjectNotFoundError, type(error), f"the class for {name} answered 404")
 
 

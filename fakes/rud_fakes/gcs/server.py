@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import ssl
 from collections.abc import Mapping
+from typing import Self
 
 from rud._clock import SystemClock
 from rud_fakes._http.server import FaultyServer
@@ -26,7 +28,7 @@ class GCSServer(FaultyServer):
     ``CancelUpload``, ``GetObject``, ``GetMedia``, ``ListObjects``, ``DeleteObject``, ``GetBucket``, ``CreateBucket``,
     ``Token``. The key of an ``UploadMultipart`` or ``StartUpload`` is empty where it is in the body only.
 
-    ``bucket`` exists from the start.
+    ``bucket`` exists from the start; ``at`` makes others.
     ``tls``: a server's context; then it speaks https only.
     ``token``: what every request has to bear, as a session's own address does; ``POST /token`` hands it out. ``None``:
     nobody is asked.
@@ -51,6 +53,15 @@ class GCSServer(FaultyServer):
         self._state = State(clock=SystemClock(), scheme=scheme, page=page, takes=takes, token=token, verifies=verifies)
         self._state.buckets[bucket] = Bucket(self._state.now())
         super().__init__(GCSDialect(self._state), tls)
+
+    def at(self, bucket: str) -> Self:
+        """The same server, looked at from another bucket, which is made if it is not there; not to be started, stopped
+        or closed."""
+        with self._state.lock:
+            self._state.buckets.setdefault(bucket, Bucket(self._state.now()))
+        view = copy.copy(self)
+        view._bucket = bucket  # noqa: SLF001 - of its own class
+        return view
 
     @property
     def objects(self) -> dict[str, StoredObject]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import ssl
 from collections.abc import Mapping
+from typing import Self
 
 from rud._clock import SystemClock
 from rud_fakes._http.server import FaultyServer
@@ -19,7 +21,7 @@ class S3Server(FaultyServer):
     only; what it does not offer it refuses with 501. An object is visible only whole. A request line with a whole
     address is answered too, so that it can be named as the proxy of an ``http://`` endpoint.
 
-    ``bucket`` exists from the start; ``create_bucket`` makes others.
+    ``bucket`` exists from the start; ``at`` makes others.
     ``region``: where the buckets are; a signature for another is refused.
     ``tls``: a server's context; then it speaks https only.
     ``credentials``: secrets by access key id; every request has to be signed with one of them (the header of Signature
@@ -51,6 +53,15 @@ class S3Server(FaultyServer):
         )
         self._state.buckets[bucket] = Bucket(self._state.now())
         super().__init__(S3Dialect(self._state), tls)
+
+    def at(self, bucket: str) -> Self:
+        """The same server, looked at from another bucket, which is made if it is not there; not to be started, stopped
+        or closed."""
+        with self._state.lock:
+            self._state.buckets.setdefault(bucket, Bucket(self._state.now()))
+        view = copy.copy(self)
+        view._bucket = bucket  # noqa: SLF001 - of its own class
+        return view
 
     @property
     def objects(self) -> dict[str, StoredObject]:
