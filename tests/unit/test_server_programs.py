@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from rud_fakes.servers import MissingServerError, _programs
 from rud_fakes.servers.__main__ import main
 
-each = pytest.mark.parametrize("server", _programs.PROGRAMS, ids=[one.name for one in _programs.PROGRAMS])
+BUILT = [one for one in _programs.PROGRAMS if isinstance(one, _programs.GoProgram)]
+each = pytest.mark.parametrize("server", BUILT, ids=[one.name for one in BUILT])
 
 
 def program(path: Path, name: str = "versitygw") -> Path:
@@ -22,7 +24,7 @@ def program(path: Path, name: str = "versitygw") -> Path:
 
 
 @each
-def test_where_a_server_is_sought(server: _programs.Program, tmp_path: Path) -> None:
+def test_where_a_server_is_sought(server: _programs.GoProgram, tmp_path: Path) -> None:
     """The variable wins over the path, the path over the cache; without any, the text names all three and the way."""
     environ = {"PATH": str(tmp_path / "bin"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     said = rf"PATH.*cache.*rud_fakes\.servers install {server.name}.*{server.variable}"
@@ -40,7 +42,7 @@ def test_where_a_server_is_sought(server: _programs.Program, tmp_path: Path) -> 
 
 
 @each
-def test_install(server: _programs.Program, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_install(server: _programs.GoProgram, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Go builds the pinned version into the cache, once; a build in the middle leaves nothing half."""
     environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     program(tmp_path / "bin" / "go", server.name)
@@ -50,7 +52,41 @@ def test_install(server: _programs.Program, tmp_path: Path, capfd: pytest.Captur
 
     assert first == again == server.cache(environ)
     assert [path.name for path in first.parent.iterdir()] == [server.name]
-    assert capfd.readouterr().err == f"install {server.module}@v{server.version}\n"
+    assert capfd.readouterr().err == f"install {server.source}@v{server.version}\n"
+
+
+NPM = """#!/bin/sh
+while [ "$1" != --prefix ]; do shift; done
+bin="$2/node_modules/.bin"; mkdir -p "$bin"; printf "#!/bin/sh" > "$bin/azurite-blob"; chmod +x "$bin/azurite-blob"
+while [ $# -gt 1 ]; do shift; done; echo "$1" >&2
+"""
+
+
+def test_install_by_npm(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """npm fetches the pinned version into a folder of the cache, once, and its program is what is found."""
+    environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with pytest.raises(MissingServerError, match=r"npm.*install azurite.*RUD_AZURITE"):
+        _programs.AZURITE.find({**environ, "PATH": ""})
+    program(tmp_path / "bin" / "npm").write_text(NPM)
+
+    first = _programs.AZURITE.install(environ)
+
+    assert str(first) == str(_programs.AZURITE.install(environ)) == _programs.AZURITE.find({**environ, "PATH": ""})
+    assert [path.name for path in _programs.AZURITE.cache(environ).parent.iterdir()] == ["azurite"]
+    assert capfd.readouterr().err == "azurite@3.35.0\n"
+
+
+def test_install_of_what_the_system_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """sshd is the system's: where it is missing, the text says what whoever may has to run, and nothing is run."""
+    environ = {"PATH": str(tmp_path / "bin"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    there = program(tmp_path / "bin" / "sshd")
+    assert _programs.SSHD.find(environ) == str(_programs.SSHD.install(environ)) == str(there)
+
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
+    for ask in (_programs.SSHD.find, _programs.SSHD.install):
+        with pytest.raises(MissingServerError, match="apt-get install --no-install-recommends openssh-server"):
+            ask(environ)
+    assert not _programs.SSHD.cache(environ).parent.exists()
 
 
 @pytest.mark.parametrize(("go", "said"), [(None, "no `go` on the PATH"), ("exit 7", "ended with 7")])
@@ -70,8 +106,10 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     """``list`` says of each server where it is or how to get it, ``install`` fails in one sentence without Go."""
     for server in _programs.PROGRAMS:
         monkeypatch.setenv(server.variable, str(program(tmp_path / "own")))
+    monkeypatch.setenv("RUD_MINIO", "/nowhere")
     assert main(["list"]) == 0
-    assert f"versitygw: {tmp_path / 'own'}\nfake-gcs-server: {tmp_path / 'own'}" in capsys.readouterr().out
+    assert f"versitygw: {tmp_path / 'own'}\nfake-gcs-server: {tmp_path / 'own'}" in (said := capsys.readouterr().out)
+    assert "minio (on demand): RUD_MINIO names '/nowhere'" in said
 
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -83,17 +121,28 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 @pytest.mark.parametrize(
-    ("required", "outcome"), [({}, "1 skipped"), ({"RUD_REQUIRE_SERVERS": "1"}, "1 error")], ids=["skips", "fails"]
+    ("required", "outcome"),
+    [("", "2 skipped"), ("1", "1 skipped, 1 error"), ("all", "2 errors")],
+    ids=["skips", "fails", "fails-of-all"],
 )
-def test_a_missing_server_is_seen(required: dict[str, str], outcome: str, tmp_path: Path) -> None:
-    """The fixtures, asked for by one line, skip a test with the way to install what is missing, or fail it if told."""
+def test_a_missing_server_is_seen(required: str, outcome: str, tmp_path: Path) -> None:
+    """The fixtures, asked for by one line, skip a test with the way to install what is missing, or fail it if told:
+    "1" is about those that the tests need, "all" about those on demand, too."""
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["rud_fakes.servers"]\n')
-    (tmp_path / "test_it.py").write_text("def test_it(rud_versitygw, rud_prefix): pass\n")
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(rud_versitygw, rud_prefix): pass\ndef test_other(rud_minio): pass\n"
+    )
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider"],
         cwd=tmp_path,
-        env={**os.environ, "RUD_REQUIRE_SERVERS": "", "RUD_VERSITYGW": "/nowhere", "COLUMNS": "400", **required},
+        env={
+            **os.environ,
+            "RUD_REQUIRE_SERVERS": required,
+            "RUD_VERSITYGW": "/nowhere",
+            "RUD_MINIO": "/nowhere",
+            "COLUMNS": "400",
+        },
         capture_output=True,
         text=True,
         check=False,

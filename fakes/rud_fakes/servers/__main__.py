@@ -10,7 +10,7 @@ from rud_fakes.servers._programs import PROGRAMS, MissingServerError, check_moto
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0: done, or all there. 1: something is missing; the text says what to do."""
+    """0: done, or all there but what is only on demand. 1: something is missing; the text says what to do."""
     parser = argparse.ArgumentParser(prog="python -m rud_fakes.servers", description="The servers that the tests use.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="what is found where")
@@ -36,14 +36,16 @@ def _list() -> int:
 
     rows: list[tuple[str, Callable[[], str]]] = [("moto", moto)]
     rows += [(program.name, program.find) for program in PROGRAMS]
-    missing = 0
+    on_demand = {program.name for program in PROGRAMS if program.on_demand}
+    missing = False
     for name, find in rows:
+        note = " (on demand)" if name in on_demand else ""
         try:
-            sys.stdout.write(f"{name}: {find()}\n")
+            sys.stdout.write(f"{name}{note}: {find()}\n")
         except MissingServerError as error:
-            sys.stdout.write(f"{name}: {error}\n")
-            missing = 1
-    return missing
+            sys.stdout.write(f"{name}{note}: {error}\n")
+            missing |= name not in on_demand
+    return int(missing)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import random
 import socket
@@ -28,6 +29,7 @@ class Child:
     """One program that listens on a port of 127.0.0.1; not thread-safe.
 
     ``command`` gives its arguments for a port. ``start`` may be called again after ``kill``, and takes the same port.
+    ``ready``: whether it serves at that port, asked again and again; by default, whether it accepts connections.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Child:
         command: Callable[[int], Sequence[str]],
         environment: Mapping[str, str],
         *,
+        ready: Callable[[int], bool] | None = None,
         clock: Clock | None = None,
         chance: random.Random | None = None,
         patience: float = PATIENCE,
@@ -45,6 +48,7 @@ class Child:
         self.pid = 0
         self._command = command
         self._environment = dict(environment)
+        self._ready = ready or accepts
         self._clock = clock or SystemClock()
         self._chance = chance or new_random()
         self._patience = patience
@@ -113,7 +117,7 @@ class Child:
         self.pid = int(said)
         self._line.settimeout(PAUSE)
         while not _has_ended(self._line) and self._clock.monotonic() < until:
-            if _accepts(port):
+            if self._ready(port):
                 return True
         return False
 
@@ -126,12 +130,29 @@ def _has_ended(line: socket.socket) -> bool:
         return False
 
 
-def _accepts(port: int) -> bool:
+def accepts(port: int) -> bool:
+    """Whether somebody takes connections there."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
     except OSError:
         return False
     return True
+
+
+def answers(path: str, status: int = 200) -> Callable[[int], bool]:
+    """For ``ready``: whether a GET of ``path`` is answered ``status``."""
+
+    def ready(port: int) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1.0)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == status
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    return ready
 
 
 def _tail(log: IO[bytes]) -> str:

@@ -7,10 +7,11 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 from rud_fakes.servers._child import Child
 from rud_fakes.servers._programs import FAKE_GCS_SERVER
+from rud_fakes.servers._server import Server
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ class GCSAddress:
             connection.close()
 
 
-class FakeGcs:
-    """fake-gcs-server with its objects in memory: running inside ``with``, or from ``start`` to ``stop``.
+class FakeGcs(Server[GCSAddress]):
+    """fake-gcs-server with its objects in memory; it forgets everything when it ends.
 
-    It keeps its port over ``kill`` and ``start``, and forgets everything. Conditions are decided atomically, the sums
+    Conditions are decided atomically, the sums
     of an upload in one request are verified, every key is kept as it is; credentials are never asked for. Not to be
     believed about resumable uploads whose requests fail: a question how far one has come completes it, and a chunk
     that is sent twice is stored twice (fsouza/fake-gcs-server#2354); ``rud_fakes.gcs.GCSServer`` does that right.
@@ -57,74 +58,13 @@ class FakeGcs:
 
     def __init__(self, *, buckets: Sequence[str]) -> None:
         self._program = FAKE_GCS_SERVER.find()
-        self._child = Child("fake-gcs-server", self._command, os.environ)
-        self.buckets = tuple(buckets)
+        super().__init__(Child("fake-gcs-server", self._command, os.environ), GCSAddress, buckets)
 
     def _command(self, port: int) -> list[str]:
         address = f"127.0.0.1:{port}"
         where = ["-scheme", "http", "-host", "127.0.0.1", "-port", str(port), "-public-host", address]
-        return [
-            self._program,
-            *where,
-            "-external-url",
-            f"http://{address}",
-            "-backend",
-            "memory",
-            "-log-level",
-            "error",
-        ]
-
-    @property
-    def pid(self) -> int:
-        """Of the process that serves, or served last."""
-        return self._child.pid
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._child.port}"
-
-    @property
-    def address(self) -> GCSAddress:
-        return GCSAddress(self.url)
-
-    @property
-    def backend_kwargs(self) -> dict[str, Any]:
-        """Arguments that lead a ``GCSObjectStore`` here."""
-        return self.address.backend_kwargs
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Variables that lead any client of Cloud Storage here."""
-        return self.address.environment
-
-    def make_bucket(self, name: str) -> None:
-        """Make the bucket, if it is not there."""
-        self.address.make_bucket(name)
-
-    def start(self) -> None:
-        """Return when it answers and has its buckets; ``RuntimeError`` with what it printed if it does not come up."""
-        self._child.start()
-        for name in self.buckets:
-            self.make_bucket(name)
-
-    def kill(self) -> None:
-        """End it by SIGKILL; ``start`` brings it back."""
-        self._child.kill()
-
-    def stop(self) -> None:
-        """End it for good."""
-        self._child.kill()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+        what = ["-external-url", f"http://{address}", "-backend", "memory", "-log-level", "error"]
+        return [self._program, *where, *what]
 
 
 def fake_gcs(*, buckets: Sequence[str] = ("bucket",)) -> FakeGcs:

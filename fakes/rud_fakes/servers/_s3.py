@@ -1,23 +1,22 @@
-"""S3 servers: what is asked of each of them, and the two that run here."""
+"""S3 servers: what is asked of each of them, and the two that every run of the tests has."""
 
 from __future__ import annotations
 
 import http.client
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from rud_fakes.servers._child import Child
 from rud_fakes.servers._programs import VERSITYGW, MissingServerError, check_moto
+from rud_fakes.servers._server import Folder, Server
 
 May = Literal["read", "write"]
 """``read``: get, head and list. ``write``: put, multipart uploads and their abort; not even a head."""
@@ -98,85 +97,34 @@ class S3Address:
             connection.close()
 
 
-class Server:
-    """A server that this process has started: running inside ``with``, or from ``start`` to ``stop``.
-
-    It keeps its port, and where it keeps objects on disk those, over ``kill`` and ``start``.
-    """
+class OfS3(Server[S3Address]):
+    """A server that speaks S3."""
 
     def __init__(self, child: Child, *, access_key: str, secret_key: str, region: str, buckets: Sequence[str]) -> None:
-        self._child = child
+        super().__init__(child, lambda url: S3Address(url, access_key, secret_key, region), buckets)
         self.access_key = access_key
         self.secret_key = secret_key
         self.region = region
-        self.buckets = tuple(buckets)
-
-    @property
-    def pid(self) -> int:
-        """Of the process that serves, or served last."""
-        return self._child.pid
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._child.port}"
-
-    @property
-    def address(self) -> S3Address:
-        return S3Address(self.url, self.access_key, self.secret_key, self.region)
-
-    @property
-    def backend_kwargs(self) -> dict[str, Any]:
-        """Arguments that lead an ``S3ObjectStore`` here."""
-        return self.address.backend_kwargs
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Variables that lead any S3 client here."""
-        return self.address.environment
-
-    def make_bucket(self, name: str) -> None:
-        """Make the bucket, if it is not there."""
-        self.address.make_bucket(name)
-
-    def start(self) -> None:
-        """Return when it answers and has its buckets; ``RuntimeError`` with what it printed if it does not come up."""
-        self._child.start()
-        for name in self.buckets:
-            self.make_bucket(name)
-
-    def kill(self) -> None:
-        """End it by SIGKILL; ``start`` brings it back."""
-        self._child.kill()
-
-    def stop(self) -> None:
-        """End it for good, and remove what it kept, unless the folder was the caller's."""
-        self._child.kill()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
-class Moto(Server):
+class Moto(OfS3):
     """Forgets everything when it ends, and lets everybody in; verifies no checksum (``versitygw`` does)."""
 
 
-class Versitygw(Server):
+class Versitygw(OfS3):
     """Keeps its objects as files, verifies signatures and checksums, and decides conditions atomically."""
 
     def __init__(
-        self, folder: str | None, *, access_key: str, secret_key: str, region: str, buckets: Sequence[str]
+        self,
+        folder: str | os.PathLike[str] | None,
+        *,
+        access_key: str,
+        secret_key: str,
+        region: str,
+        buckets: Sequence[str],
     ) -> None:
         self._program = VERSITYGW.find()
-        self._temporary = folder is None
-        self._folder = "" if folder is None else os.path.abspath(folder)
+        self._folder = Folder("versitygw", folder)
         self._users: dict[str, May] = {}
         # By the environment: arguments can be read by everybody on the machine.
         environment = {"ROOT_ACCESS_KEY_ID": access_key, "ROOT_SECRET_ACCESS_KEY": secret_key, "VGW_REGION": region}
@@ -189,26 +137,22 @@ class Versitygw(Server):
         )
 
     def _command(self, port: int) -> list[str]:
-        users = ["--iam-dir", os.path.join(self._folder, "users"), "--iam-cache-disable"]
-        objects = os.path.join(self._folder, "objects")
+        users = ["--iam-dir", str(self._folder / "users"), "--iam-cache-disable"]
+        objects = str(self._folder / "objects")
         return [self._program, "--port", f"127.0.0.1:{port}", "--quiet", *users, "posix", objects]
 
     def start(self) -> None:
-        self._folder = self._folder or tempfile.mkdtemp(prefix="rud-versitygw-")
-        for name in ("users", "objects"):
-            os.makedirs(os.path.join(self._folder, name), exist_ok=True)
-        _check_attributes(self._folder)
+        self._folder.make("users", "objects")
+        _check_attributes(os.fspath(self._folder))
         super().start()
 
     def folder_of(self, bucket: str) -> Path:
         """Where the objects of ``bucket`` lie as files; a file that is put there is an object."""
-        return Path(self._folder, "objects", bucket)
+        return self._folder / "objects" / bucket
 
     def stop(self) -> None:
         super().stop()
-        if self._temporary and self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = ""
+        self._folder.remove()
 
     def add_user(self, access_key: str, secret_key: str, *, may: May) -> S3Address:
         """Let in somebody who may only read, or only write, in every bucket of ``buckets``; how to come in as that."""
@@ -266,8 +210,7 @@ def versitygw(
     ``MissingServerError`` where the program is not to be found, or the folder's file system has no extended attributes
     of users, in which it keeps what it knows of an object.
     """
-    path = None if folder is None else os.fspath(folder)
-    return Versitygw(path, access_key=access_key, secret_key=secret_key, region=region, buckets=buckets)
+    return Versitygw(folder, access_key=access_key, secret_key=secret_key, region=region, buckets=buckets)
 
 
 def _check_attributes(folder: str) -> None:
