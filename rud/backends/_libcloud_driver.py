@@ -28,19 +28,17 @@ class Access:
         need_library()
         if not is_known(self.provider):
             _check_provider(self.provider)
-        self._credential("key", self.key_environ)
+        key = self.provider_kwargs.get("key") or self._credential("key", self.key_environ)
         self._credential("secret", self.secret_environ)
-        if "key" not in self.provider_kwargs and self.key_environ is None:
+        if not key:
             raise ConfigurationError(
                 f"libcloud's provider {self.provider!r} needs a key: give provider_kwargs={{'key': …}} or key_environ"
-            )
-        if self.provider == "google_storage" and {"host", "port"} & self.provider_kwargs.keys():
-            raise ConfigurationError(
-                "libcloud's provider 'google_storage' takes no host and no port; proxy_url is what leads it elsewhere"
             )
         region = self.provider_kwargs.get("region")
         if self.provider == "s3" and region is not None:
             _check_region(region)
+        if self.provider == "google_storage":
+            _check_google(str(key), self.provider_kwargs)
 
     def driver(self) -> Any:
         """A new one; ``ConfigurationError`` for whatever libcloud refuses."""
@@ -50,9 +48,10 @@ class Access:
             "key": self._credential("key", self.key_environ),
             "secret": self._credential("secret", self.secret_environ),
         }
-        arguments = {name: value for name, value in credentials.items() if value is not None} | self.provider_kwargs
-        make: Any = get_driver(self.provider)  # which class of many, only it knows
+        arguments: dict[str, Any] = {name: value for name, value in credentials.items() if value is not None}
+        arguments.update(self.provider_kwargs)
         try:
+            make: Any = get_driver(self.provider)  # which class of many, only it knows
             return make(**arguments)
         except Exception as error:
             said = f"{type(error).__name__}: {getattr(error, 'value', None) or error}"
@@ -95,10 +94,23 @@ def _check_provider(provider: str) -> None:
         )
 
 
-def _check_region(region: object) -> None:
-    from libcloud.storage.drivers.s3 import S3StorageDriver
+def _check_google(key: str, given: Mapping[str, Any]) -> None:
+    if {"host", "port"} & given.keys():
+        raise ConfigurationError(
+            "libcloud's provider 'google_storage' takes no host and no port; proxy_url is what leads it elsewhere"
+        )
+    if not (key.startswith("GOOG") or "@" in key or {"auth_type", "credential_file"} & given.keys()):
+        # libcloud would open a browser, and wait for it without end.
+        raise ConfigurationError(
+            "the key of libcloud's provider 'google_storage' is the access id of an HMAC key, which begins with GOOG, "
+            "or the address of a service account"
+        )
 
-    known = sorted(S3StorageDriver.list_regions())
+
+def _check_region(region: object) -> None:
+    from libcloud.storage.drivers.s3 import REGION_TO_HOST_MAP
+
+    known = sorted(REGION_TO_HOST_MAP)
     if region not in known:
         raise ConfigurationError(
             f"libcloud's provider 's3' knows no region {region!r}{nearest(str(region), known)}; it knows: "

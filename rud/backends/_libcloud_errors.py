@@ -63,7 +63,7 @@ def _translation(error: Exception, handled: BaseException | None, operation: str
     cause = error if line.trouble is None else line.trouble
     if isinstance(cause, Response):
         return refusal(operation, key, cause)
-    if is_about_the_certificate(cause, handled):
+    if isinstance(cause, RequestException) and is_about_the_certificate(cause, handled):
         return ConfigurationError(
             f"{cause}; if the certificate is of an authority of your own, set REQUESTS_CA_BUNDLE to its file"
         )
@@ -75,6 +75,10 @@ def _translation(error: Exception, handled: BaseException | None, operation: str
 
 
 def _from_system(error: OSError, operation: str, key: str) -> RudError:
+    if isinstance(error, IsADirectoryError | NotADirectoryError) and operation == "put":
+        return StoreError.during(operation, key, "a file cannot also be a folder, and there is one in its way")
+    if isinstance(error, IsADirectoryError):
+        return ObjectNotFoundError.during(operation, key, "there is a folder of that name, not an object")
     try:
         with translated_from_system(operation, key):
             raise error
@@ -90,6 +94,7 @@ def _class_of(error: Exception, line: Line) -> type[StoreError]:
         types.ContainerDoesNotExistError: BucketNotFoundError,
         types.ObjectDoesNotExistError: ObjectNotFoundError,
         types.ObjectHashMismatchError: IntegrityError,
+        types.ObjectError: ObjectNotFoundError,  # of the provider "local": a folder
         InvalidCredsError: AccessDeniedError,
     }
     for theirs, ours in classes.items():

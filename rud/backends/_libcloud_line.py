@@ -44,14 +44,14 @@ class Line(HTTPAdapter):
         self._on_multipart = on_multipart
 
     def send(self, request: PreparedRequest, stream: bool = False, **options: Any) -> Response:  # type: ignore[override]  # noqa: FBT001, FBT002  # as in its base
-        completes = request.method == "POST" and "uploadId=" in (request.url or "")
+        completes = request.method == "POST" and "uploadId=" in str(request.url)
         options["timeout"] = (CONNECT_TIMEOUT, COMPLETION_TIMEOUT if completes else READ_TIMEOUT)
         try:
             answer = super().send(request, stream=stream, **options)
             if not stream:
                 _ = answer.content  # now, so that what breaks meanwhile is seen here, too
         except RequestException as error:
-            self.trouble = self.trouble or error
+            self._fail(error)
             raise
         self._note(request, answer, stream=stream)
         return answer
@@ -60,15 +60,19 @@ class Line(HTTPAdapter):
         self.last = answer
         is_error = answer.status_code >= 300 or (not stream and _ERROR.match(answer.content) is not None)
         if is_error:
-            # Not the truth value of an answer, which is whether it was a success.
-            self.trouble = answer if self.trouble is None else self.trouble
-        elif request.method == "POST" and re.search(r"[?&]uploads\b", request.url or ""):
+            self._fail(answer)
+        elif request.method == "POST" and re.search(r"[?&]uploads\b", str(request.url)):
             if found := _UPLOAD_ID.search(answer.content):
-                self.unfinished = found[1].decode()
+                upload_id = self.unfinished = found[1].decode()
                 if self._on_multipart is not None:
-                    self._on_multipart(self.unfinished)
-        elif request.method in ("POST", "DELETE") and "uploadId=" in (request.url or ""):
+                    self._on_multipart(upload_id)
+        elif request.method in ("POST", "DELETE") and "uploadId=" in str(request.url):
             self.unfinished = None
+
+    def _fail(self, trouble: Response | RequestException) -> None:
+        # An answer's truth value is whether it was a success.
+        if self.trouble is None:
+            self.trouble = trouble
 
 
 def fitted(driver: Any) -> Line:

@@ -23,12 +23,14 @@ _LONGEST_NAME = 255
 @dataclass(frozen=True, slots=True)
 class Provider:
     """``entry_id``: the name of the metadata that keeps it, or ``""``. ``account``: its ``key`` says where it is, and
-    is no name of a credential. ``refuses``: why a name cannot be kept, or ``""``."""
+    is no name of a credential. ``filters``: it can list what begins with a prefix. ``refuses``: why a name cannot be
+    kept, or ``""``."""
 
     kept: str = ""
     ranges: Offer = "not known of this provider of libcloud"
     durable: Offer = "not known of this provider of libcloud"
     account: bool = False
+    filters: bool = False
     refuses: Callable[[str], str] = lambda _: ""
 
     @property
@@ -66,10 +68,10 @@ def _no_blob(name: str) -> str:
     return ""
 
 
-_S3 = Provider(kept=ENTRY_ID, ranges=True, durable=True)
+_S3 = Provider(kept=ENTRY_ID, ranges=True, durable=True, filters=True)
 
 _PROVIDERS: Mapping[str, Provider] = {
-    "azure_blobs": Provider("rud_entry_id", ranges=True, durable=True, account=True, refuses=_no_blob),
+    "azure_blobs": Provider("rud_entry_id", ranges=True, durable=True, account=True, filters=True, refuses=_no_blob),
     "google_storage": _S3,
     "local": Provider(
         ranges=True, durable="libcloud's local driver syncs nothing to disk", account=True, refuses=_no_file

@@ -27,7 +27,7 @@ class Session:
         self._line = fitted(driver)
         self._container: Any = Container(name=container, extra={}, driver=driver)
         # Every driver asks for the container before it asks for an object: two requests in the place of one.
-        driver.get_container = lambda _: self._container
+        driver.get_container = lambda *_, **__: self._container
 
     def upload(
         self,
@@ -85,7 +85,7 @@ class Session:
         """All whose names begin with ``prefix``, without the first ``cut`` characters."""
         self._line.begin()
         with translated("list", prefix[cut:], self._line):
-            for found in self._driver.iterate_container_objects(self._container, prefix=prefix):
+            for found in self._driver.iterate_container_objects(self._container, prefix=prefix or None):
                 yield meta_of(found.name[cut:], found, None, "")
 
     def delete(self, key: str, name: str) -> bool:
@@ -122,7 +122,7 @@ class Session:
 
     def _object(self, name: str) -> Any:
         return Object(
-            name=name, size=0, hash=None, extra={}, meta_data={}, container=self._container, driver=self._driver
+            name=name, size=0, hash="", extra={}, meta_data={}, container=self._container, driver=self._driver
         )
 
 

@@ -162,9 +162,10 @@ class LibcloudObjectStore(Backend):
     def list(self, prefix: str) -> Iterator[ObjectMeta]:
         self._check_open("list", prefix)
         whole = self._prefix + prefix
+        cut = len(self._prefix)
         found = [
             meta
-            for meta in self._session.list(whole, len(self._prefix))
+            for meta in self._session.list(whole if self._provider.filters else "", cut)
             if meta.key and (self._prefix + meta.key).startswith(whole)
         ]
         return iter(sorted(found, key=lambda meta: meta.key.encode()))

@@ -31,7 +31,8 @@ def _puts(place: Place) -> Iterator[tuple[int, bool, bool]]:
     for size in (3, place.limits.threshold + 5):
         yield size, False, False
         yield size, True, False
-        yield size, False, True
+        if place.capabilities.create is True:
+            yield size, False, True
 
 
 def _sweep(place: Place, size: int, trouble: Trouble, *, there: bool, create: bool) -> None:
