@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rud._spec import StoreSpec, nearest
@@ -27,12 +27,14 @@ _PATH_OF_CLASS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 @dataclass(frozen=True, slots=True)
 class _Scheme:
-    """One row: the class, the ``rud-uploader`` extra and the library that it needs, and how its URIs are read."""
+    """One row: the class, the ``rud-uploader`` extra and the library that it needs, how its URIs are read, and other
+    names that arguments may have."""
 
     backend: str
     extra: str = ""
     library: str = ""
     split: Callable[[str, str], tuple[str, str]] | None = None
+    others: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def _split_bucket(uri: str, rest: str) -> tuple[str, str]:
@@ -60,6 +62,13 @@ def _file_uri(path: str) -> str:
 _BUILT_IN = {
     "file": _Scheme("rud.backends.local:LocalObjectStore", split=_split_folder),
     "gs": _Scheme("rud.backends.gcs:GCSObjectStore", extra="gcs", library="google-cloud-storage"),
+    "libcloud": _Scheme(
+        "rud.backends.libcloud:LibcloudObjectStore",
+        extra="libcloud",
+        library="apache-libcloud",
+        # The second is how Composer's documentation spells it.
+        others={"container": "bucket", "provider_kwargs=": "provider_kwargs"},
+    ),
     "s3": _Scheme("rud.backends.s3:S3ObjectStore", extra="s3", library="boto3"),
 }
 
@@ -95,6 +104,7 @@ def resolve(uri: str | os.PathLike[str], backend_kwargs: Mapping[str, Any] | Non
     else:
         name, rest = "file", os.path.join(os.getcwd(), _text(os.fspath(uri)))
     scheme = _scheme(name)
+    arguments = _renamed(arguments, scheme.others)
     bucket, prefix = (scheme.split or _split_bucket)(str(uri), rest)
     bucket = _agreed("bucket", bucket, arguments)
     prefix = _agreed("prefix", prefix, arguments)
@@ -108,6 +118,15 @@ def _copied(backend_kwargs: Mapping[str, Any] | None) -> dict[str, Any]:
         if not isinstance(name, str):
             raise ConfigurationError(f"backend_kwargs has {name!r} for a name; names of arguments are text")
     return arguments
+
+
+def _renamed(arguments: Mapping[str, Any], others: Mapping[str, str]) -> dict[str, Any]:
+    renamed: dict[str, Any] = {}
+    for name, value in arguments.items():
+        meant = others.get(name, name)
+        if renamed.setdefault(meant, value) != value:
+            raise ConfigurationError(f"backend_kwargs has both {name!r} and {meant!r}; say it once")
+    return renamed
 
 
 def _text(path: str | bytes) -> str:

@@ -128,13 +128,13 @@ class _OnServer(S3):
 
     nested: ClassVar[bool] = True
 
-    def __init__(self, server: Server[Any] | None = None) -> None:
+    def __init__(self, server: Server[S3Address] | None = None) -> None:
         self._server = server or self._start()
         self._is_ours = server is None
         self._made: set[str] = set()
         super().__init__("s3://", self._server.backend_kwargs)
 
-    def _start(self) -> Server[Any]:
+    def _start(self) -> Server[S3Address]:
         raise NotImplementedError
 
     def address(self, scope: str) -> Address:

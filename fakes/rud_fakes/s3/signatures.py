@@ -78,8 +78,10 @@ def _signature(head: Head, claim: Claim, secret: str) -> str:
 
 
 def _canonical(head: Head, claim: Claim) -> str:
-    """What the client has summed, written down again from what arrived: the path and the query as they were sent."""
-    pairs = sorted(tuple(pair.partition("=")[::2]) for pair in head.query.split("&") if pair)
+    """What the client has summed, written down again from what arrived: the path and the query as they were sent, but
+    for a space, which some send as ``+`` and all sum as ``%20``."""
+    query = head.query.replace("+", "%20")
+    pairs = sorted(tuple(pair.partition("=")[::2]) for pair in query.split("&") if pair)
     names = claim.signed_headers.split(";")
     headers = [f"{name}:{' '.join(head.headers.get(name, '').split())}" for name in names]
     return "\n".join(
