@@ -289,13 +289,17 @@ class WorkerPool:
     def close(self, timeout: float) -> Report:
         """Seal, drain for at most ``timeout`` seconds, let the workers go. Returns within ``timeout`` + 1 s."""
         clock = self._runtime.clock
-        end = min(clock.monotonic() + timeout, self._end)
+        wanted = clock.monotonic() + timeout
+        end = min(wanted, self._end)
         self._spool.seal()
         self._closing = True
         try:
             if not self._finished:
                 self._spool.catch_up(self._enlist_again)
-                self._await(self.own(), max(0.0, end - clock.monotonic()), raises=False)
+                while not self._await(self.own(), max(0.0, end - clock.monotonic()), raises=False, until=end):
+                    if self._end >= end:
+                        break
+                    end = self._end  # a signal has come meanwhile
         finally:
             self._stopping = True
             self._runtime.wake()
@@ -314,6 +318,7 @@ class WorkerPool:
         self._end = self._runtime.clock.monotonic() + seconds
         with self._monitor.lock:
             self._scheduler.hurry()
+            self._monitor.notify_all()
         self._runtime.wake()
 
     def hold(self, why: str) -> Report:
@@ -353,15 +358,18 @@ class WorkerPool:
         if resting:
             self._runtime.wake()
 
-    def _await(self, transfers: list[Transfer], timeout: float | None, *, raises: bool = True) -> bool:
-        """Until all have ended (``True``), the time is over (``False``), or waiting has become pointless."""
+    def _await(
+        self, transfers: list[Transfer], timeout: float | None, *, raises: bool = True, until: float = -math.inf
+    ) -> bool:
+        """Until all have ended (``True``), the time is over (``False``), or waiting has become pointless; also when the
+        end of all waiting has come to lie before ``until``."""
 
         def over() -> bool:
             while transfers and transfers[-1].final.ended:
                 transfers.pop()
             told = not transfers and not self._settling.untold
             hopeless = self._fatal is not None or self._finished or self._stalled()
-            return told or hopeless or (raises and self._trouble() is not None)
+            return told or hopeless or self._end < until or (raises and self._trouble() is not None)
 
         self._spool.catch_up(self._enlist_again)
         if not self._runtime.wait_until(self._monitor, over, timeout):

@@ -162,6 +162,21 @@ def test_the_end_of_the_grace_bounds_the_exit(place: Place) -> None:
     assert place.spooled() == 3
 
 
+def test_a_signal_during_the_last_wait(place: Place) -> None:
+    """A ``close`` that waits already is bounded by a grace that begins meanwhile."""
+    place.plan({"*": ["hang"]})
+    uploader = place.uploader(use_procs=False)
+    uploader.upload(place.file("0"), "0")
+    place.events.wait_for("begin", "0")
+    closing = threading.Thread(target=uploader.close, args=(LONG,))
+    closing.start()
+    while not uploader._pool._closing:
+        assert closing.is_alive()
+    uploader._pool.hurry(0.0)
+    closing.join(PATIENCE)
+    assert not closing.is_alive()
+
+
 def test_a_signal_that_is_ignored(place: Place) -> None:
     """A program that ignores the signal is not ended; its waits say why, what it uploads stays in the spool, and its
     ``close`` does not wait."""
