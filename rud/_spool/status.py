@@ -28,8 +28,9 @@ class FailedUpload:
 
 @dataclass(frozen=True, slots=True)
 class OwnerStatus:
-    """One owner folder. ``spooled`` uploads of ``spooled_bytes`` in all have no outcome; ``damage`` is one line
-    each.
+    """One owner folder. ``spooled`` uploads of ``spooled_bytes`` in all have no outcome; ``in_flight`` of them were
+    given to a worker; the ``oldest`` was accepted at that time (nanoseconds since the epoch, 0: there is none).
+    ``damage`` is one line each.
     """
 
     folder: str
@@ -41,6 +42,8 @@ class OwnerStatus:
     destination: Mapping[str, str]
     spooled: int
     spooled_bytes: int
+    in_flight: int
+    oldest: int
     failed: tuple[FailedUpload, ...]
     damage: tuple[str, ...]
 
@@ -71,6 +74,8 @@ def _status(folder: str) -> OwnerStatus:
         destination=facts.get("destination", {}),
         spooled=len(state.pending),
         spooled_bytes=sum(entry.size for entry in state.pending.values()),
+        in_flight=sum(entry.in_flight for entry in state.pending.values()),
+        oldest=min(state.pending, default=0),
         failed=tuple(
             _failed_upload(os.path.join(folder, "failed", name)) for name in failed.kept(folder) if name[0] != "."
         ),

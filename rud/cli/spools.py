@@ -62,6 +62,9 @@ def _lines(one: OwnerStatus) -> list[str]:
         f"  for {where or 'an unknown destination'}",
         f"  failed {len(one.failed)}, spooled {one.spooled} ({size_in_words(one.spooled_bytes)})",
     ]
+    if one.spooled:
+        since = time_in_words(one.oldest / 1e9)
+        lines.append(f"  in flight {one.in_flight}, queued {one.spooled - one.in_flight}, the oldest since {since}")
     lines += [
         f"  failed {failed.id:016x} {failed.key!r}: {_reason(failed.reason)}; kept in {failed.folder}"
         for failed in one.failed
@@ -75,7 +78,8 @@ def _lines(one: OwnerStatus) -> list[str]:
 
 
 def _reason(reason: Any) -> str:
-    return str(reason.get("text") or reason.get("reason") or "no reason was kept")
+    text = str(reason.get("text") or reason.get("reason") or "no reason was kept")
+    return f"{reason['class']}: {text}" if "class" in reason else text
 
 
 def _since(one: OwnerStatus) -> str:
@@ -96,7 +100,10 @@ def _user(one: OwnerStatus) -> str:
 
 
 def _owner_facts(one: OwnerStatus) -> dict[str, object]:
-    names = ("folder", "host", "pid", "alive", "rank", "created", "destination", "spooled", "spooled_bytes", "damage")
+    names = (
+        "folder", "host", "pid", "alive", "rank", "created", "destination", "spooled", "spooled_bytes", "in_flight",
+        "oldest", "damage",
+    )  # fmt: skip
     failed = [
         {"id": f"{failed.id:016x}", "key": failed.key, "folder": failed.folder, "reason": dict(failed.reason)}
         for failed in one.failed

@@ -36,6 +36,8 @@ def test_status_says_whose_it_is(rud: Rud, run: Run) -> None:
     assert (told["spooled"], told["failed"]) == (2, 1)
     assert (one["folder"], one["host"], one["alive"]) == (str(folder), os.uname().nodename, False)
     assert (one["rank"], one["spooled"], one["spooled_bytes"]) == (5, 2, 501_000)
+    assert one["in_flight"] == 0
+    assert one["created"] <= one["oldest"]
     assert one["destination"]["bucket"] == str(run.store)
     assert one["user"]
     assert [(failed["key"], failed["reason"]["text"]) for failed in one["failed"]] == [("c", "it was made to fail")]
