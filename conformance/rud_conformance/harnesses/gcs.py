@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -136,14 +137,16 @@ class GCSOnFakeGcsServer(_GCS):
         self._server = server or fake_gcs()
         if self._is_ours:
             self._server.start()
+        self._making = threading.Lock()
         self._made: set[str] = set()
         super().__init__(self._server.url)
 
     def _where(self, scope: str) -> tuple[str, str]:
         bucket, prefix = where(scope, nested=self.nested)
-        if bucket not in self._made:
-            GCSAddress(self._url).make_bucket(bucket)
-            self._made.add(bucket)
+        with self._making:  # a case may open several instances at once
+            if bucket not in self._made:
+                GCSAddress(self._url).make_bucket(bucket)
+                self._made.add(bucket)
         return bucket, prefix
 
     def raw(self, scope: str) -> Raw:

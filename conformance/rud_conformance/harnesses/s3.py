@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -131,6 +132,7 @@ class _OnServer(S3):
     def __init__(self, server: Server[S3Address] | None = None) -> None:
         self._server = server or self._start()
         self._is_ours = server is None
+        self._making = threading.Lock()
         self._made: set[str] = set()
         super().__init__("s3://", self._server.backend_kwargs)
 
@@ -143,9 +145,10 @@ class _OnServer(S3):
 
     def _where(self, scope: str) -> tuple[str, str]:
         bucket, prefix = where(scope, nested=self.nested)
-        if bucket not in self._made:
-            self._server.make_bucket(bucket)
-            self._made.add(bucket)
+        with self._making:  # a case may open several instances at once
+            if bucket not in self._made:
+                self._server.make_bucket(bucket)
+                self._made.add(bucket)
         return bucket, prefix
 
     def raw(self, scope: str) -> Raw:
