@@ -48,6 +48,12 @@ def _split_bucket(uri: str, rest: str) -> tuple[str, str]:
     return authority, path.strip("/")
 
 
+def _split_server(uri: str, rest: str) -> tuple[str, str]:
+    """With ``//`` after the server the folder is absolute."""
+    server, _ = _split_bucket(uri, rest)
+    return server, rest[len(server) + 1 :].rstrip("/")
+
+
 def _split_folder(uri: str, rest: str) -> tuple[str, str]:
     if not rest.startswith("/"):
         meant = _file_uri(rest.removeprefix("localhost/"))
@@ -70,6 +76,7 @@ _BUILT_IN = {
         others={"container": "bucket", "provider_kwargs=": "provider_kwargs"},
     ),
     "s3": _Scheme("rud.backends.s3:S3ObjectStore", extra="s3", library="boto3"),
+    "sftp": _Scheme("rud.backends.sftp:SFTPObjectStore", extra="sftp", library="paramiko", split=_split_server),
 }
 
 _registered: dict[str, _Scheme] = {}
