@@ -133,8 +133,8 @@ def _abort_unfinished(backend: Backend, prefix: str) -> None:
     if not isinstance(backend, S3ObjectStore):
         return  # no other store of rud keeps parts under a key
     # The contract has no call that lists them without their keys.
-    whole = backend._prefix + prefix  # noqa: SLF001
+    whole = backend._prefix + prefix  # noqa: SLF001 - see above
     with suppress(StoreError), translated("abort", prefix):
-        for page in backend._requests.pages("list_multipart_uploads", Prefix=whole):  # noqa: SLF001
+        for page in backend._requests.pages("list_multipart_uploads", Prefix=whole):  # noqa: SLF001 - as above
             for one in page.get("Uploads", ()):
                 backend.abort(prefix + one["Key"].removeprefix(whole), one["UploadId"])

@@ -169,12 +169,7 @@ class Spool:
             with log.lock:
                 self._refuse_if_sealed(staged.source)
                 check()
-                entry = SpoolEntry(
-                    self._ids.next(), key, staged.found.st_size, overwrite, staged.crc, staged.path, 0,
-                    staged.found.st_mtime_ns, tuple(one.id for one in after), own,
-                )  # fmt: skip
-                entry.doomed = any(one.outcome in (Outcome.FAILED, Outcome.CANCELLED) for one in after)
-                entry.holds = min((one.segment for one in after if one.owner is own), default=0)
+                entry = self._entry(own, staged, key, overwrite=overwrite, after=after)
                 if _faultpoints.active is not None:
                     _faultpoints.hit("accept.record.before", key=key)
                 refused = False  # from here on it may be accepted: only if it surely is not may the payload go
@@ -200,6 +195,17 @@ class Spool:
             self._to_sum.append(entry)
             with contextlib.suppress(RuntimeError):  # no thread can be started any more: who sends it will sum it
                 self._run_job(self._sum_waiting)
+        return entry
+
+    def _entry(
+        self, own: Owner, staged: Staged, key: str, *, overwrite: bool, after: Sequence[SpoolEntry]
+    ) -> SpoolEntry:
+        entry = SpoolEntry(
+            self._ids.next(), key, staged.found.st_size, overwrite, staged.crc, staged.path, 0,
+            staged.found.st_mtime_ns, tuple(one.id for one in after), own,
+        )  # fmt: skip
+        entry.doomed = any(one.outcome in (Outcome.FAILED, Outcome.CANCELLED) for one in after)
+        entry.holds = min((one.segment for one in after if one.owner is own), default=0)
         return entry
 
     def _append_accept(self, log: Log, entry: SpoolEntry, staged: Staged) -> Position:

@@ -185,7 +185,7 @@ def add_record(log: Path, kind: int, **header: object) -> None:
     assert start is not None
     place = start.nonce, records.scan(data).end
     log.write_bytes(
-        data[: place[1]] + records.encode_record(place, kind, records.encode_header(header))  # type: ignore[arg-type]
+        data[: place[1]] + records.encode_record(place, kind, records.encode_header(header))  # type: ignore[arg-type]  # a kind that is none
     )
 
 

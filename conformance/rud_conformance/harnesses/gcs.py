@@ -47,10 +47,10 @@ class _GCS(Harness):
     def open(self, scope: str) -> Backend:
         made = super().open(scope)
         assert isinstance(made, GCSObjectStore)
-        assert isinstance(made._store, JsonStore)  # noqa: SLF001
+        assert isinstance(made._store, JsonStore)  # noqa: SLF001 - no user can
         # No user can: chunks of 8 MiB and pauses of seconds, for each case, would take hours.
-        made._store.chunk = CHUNK  # noqa: SLF001
-        made._store._retry = _once()  # noqa: SLF001
+        made._store.chunk = CHUNK  # noqa: SLF001 - no user can
+        made._store._retry = _once()  # noqa: SLF001 - no user can
         return made
 
     def downloader(self, scope: str) -> Downloader:
@@ -95,7 +95,7 @@ class FakeGCS(_GCS):
         made = super().open(scope)
         store: Any = made
         make: Any = Credentials  # it has no types
-        store._store._client._credentials = make("of-the-suite")  # noqa: SLF001
+        store._store._client._credentials = make("of-the-suite")  # noqa: SLF001 - no user can
         return made
 
     def wire(self, scope: str) -> Wire:
@@ -207,8 +207,8 @@ class GCSByHmac(FakeS3):
     def open(self, scope: str) -> Backend:
         made = resolve(*self.address(scope)).open()
         assert isinstance(made, GCSObjectStore)
-        assert isinstance(made._store, HmacStore)  # noqa: SLF001
-        with_small_parts(made._store)  # noqa: SLF001
+        assert isinstance(made._store, HmacStore)  # noqa: SLF001 - no user can
+        with_small_parts(made._store)  # noqa: SLF001 - no user can
         return made
 
     def wire(self, scope: str) -> None:

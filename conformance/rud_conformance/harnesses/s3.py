@@ -239,7 +239,7 @@ class S3OnVersitygw(_OnServer):
 
     def reader(self, scope: str) -> Backend:
         bucket, _ = self._where(scope)
-        policy = self._server._policy(bucket)  # noqa: SLF001
+        policy = self._server._policy(bucket)  # noqa: SLF001 - only this suite needs it
         self._server.address.ask("PUT", f"/{bucket}?policy", policy.encode())
         access = self._reader
         return self._as(scope, aws_access_key_id=access.access_key, aws_secret_access_key=access.secret_key)

@@ -407,7 +407,7 @@ class OneTemporaryForAll(ObjectStore):
 class ClosedAtOnce(ObjectStore):
     def close(self) -> None:
         self._closed = True
-        self.backend._service = None  # type: ignore[attr-defined]
+        self.backend._service = None  # type: ignore[attr-defined]  # a WiredBackend has it
 
 
 @mutant("fork-not-noticed", "T08", "a forked child goes on with the parent's connections")
