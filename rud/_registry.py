@@ -51,7 +51,8 @@ def _split_bucket(uri: str, rest: str) -> tuple[str, str]:
 def _split_server(uri: str, rest: str) -> tuple[str, str]:
     """With ``//`` after the server the folder is absolute."""
     server, _ = _split_bucket(uri, rest)
-    return server, rest[len(server) + 1 :].rstrip("/")
+    folder = rest[len(server) + 1 :]
+    return server, folder.rstrip("/") or folder[:1]
 
 
 def _split_folder(uri: str, rest: str) -> tuple[str, str]:

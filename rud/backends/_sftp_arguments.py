@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -78,6 +79,21 @@ def place_of(
     )
 
 
+def whole(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """``arguments``, with what a ``host`` that is a URI says of the place said by the arguments for it."""
+    if not isinstance(arguments.get("host"), str) or not arguments["host"]:
+        return dict(arguments)
+    host = _parsed(arguments["host"])
+    said = {"port": host.port, "username": host.username, "cwd": host.folder, "password": host.password}
+    missing: dict[str, Any] = {"port": PORT, "username": "", "cwd": "", "password": None}
+    found: dict[str, Any] = {}
+    for name, default in missing.items():
+        given = arguments.get(name) or default
+        found[name] = _one(name, [said[name], _bare(given) if name == "cwd" else given], default)
+    kept = {name: value for name, value in found.items() if value != missing[name]}
+    return {**arguments, "host": f"[{host.host}]" if ":" in host.host else host.host, **kept}
+
+
 def _one(name: str, said: list[Any], default: Any) -> Any:
     found = list(dict.fromkeys(value for value in said if value != default))
     if len(found) > 1:
@@ -129,15 +145,25 @@ def login_of(
     given = dict(connect_kwargs or {})
     if twice := sorted(_OURS.keys() & given.keys()):
         raise ConfigurationError(f"connect_kwargs has {twice[0]!r}; give it as {_OURS[twice[0]]!r} instead")
-    login = Login(
+    if given:
+        _check_names(given)
+    return Login(
         policy,
         _file("known_hosts_filename", known_hosts, known_hosts_environ),
         _file("key_filename", key_file, key_environ),
         given,
     )
-    if login.key_file is not None:
-        _check_key(login.key_file, given.get("passphrase"))
-    return login
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    import paramiko
+
+    known = list(inspect.signature(paramiko.SSHClient.connect).parameters)[1:]
+    for name in given:
+        if name not in known:
+            raise ConfigurationError(
+                f"connect_kwargs has {name!r}, which paramiko.SSHClient.connect does not take{nearest(name, known)}"
+            )
 
 
 def _file(name: str, path: str | os.PathLike[str] | None, variable: str | None) -> str | None:
@@ -152,20 +178,34 @@ def _file(name: str, path: str | os.PathLike[str] | None, variable: str | None) 
     return found
 
 
-def _check_key(path: str, passphrase: str | None) -> None:
+def key_of(login: Login, password: str | None) -> Any:
+    """The private key of the file, as paramiko's; ``ConfigurationError`` if it cannot be read. As with paramiko
+    ``password`` opens it, too, and a certificate beside it goes with it."""
     import paramiko
 
-    errors: list[Exception] = []
-    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):  # as paramiko will try them
-        try:
-            kind.from_private_key_file(path, passphrase)
-        except Exception as error:  # noqa: BLE001  # told below
-            errors.append(error)
-        else:
-            return
-    if passphrase is None and any(isinstance(error, paramiko.PasswordRequiredException) for error in errors):
+    path = login.key_file or ""
+    passphrase = login.connect_kwargs.get("passphrase")
+    key, error = _read_key(path, password if passphrase is None else passphrase)
+    if key is None and passphrase is None and isinstance(_read_key(path, None)[1], paramiko.PasswordRequiredException):
         raise ConfigurationError(
             f"the key file {path!r} has a passphrase: give connect_kwargs={{'passphrase': …}}, or use a key without one"
         )
-    advice = " with this passphrase" if passphrase else ""
-    raise ConfigurationError(f"the key file {path!r} cannot be read{advice}: {errors[0]}")
+    if key is None:
+        advice = " with this passphrase" if passphrase else ""
+        raise ConfigurationError(f"the key file {path!r} cannot be read{advice}: {error}")
+    if os.path.isfile(f"{path}-cert.pub"):
+        key.load_certificate(f"{path}-cert.pub")
+    return key
+
+
+def _read_key(path: str, passphrase: str | None) -> tuple[Any, Exception | None]:
+    import paramiko
+
+    errors: list[Exception] = []
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        try:
+            return kind.from_private_key_file(path, passphrase), None
+        except Exception as error:  # noqa: BLE001  # told by the caller
+            errors.append(error)
+    wanted = (error for error in errors if isinstance(error, paramiko.PasswordRequiredException))
+    return None, next(wanted, errors[0])

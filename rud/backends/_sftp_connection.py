@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import socket
@@ -11,17 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import paramiko
-from paramiko.message import Message
-from paramiko.sftp import (
-    CMD_EXTENDED,
-    SFTP_EOF,
-    SFTP_NO_SUCH_FILE,
-    SFTP_OK,
-    SFTP_OP_UNSUPPORTED,
-    SFTP_PERMISSION_DENIED,
-)
+from paramiko.sftp import SFTP_NO_SUCH_FILE, SFTP_PERMISSION_DENIED
 
-from rud.backends._sftp_arguments import Login, Place
+from rud.backends._sftp_arguments import Login, Place, key_of
+from rud.backends._sftp_client import Client, StatusError
 from rud.errors import (
     AccessDeniedError,
     ConfigurationError,
@@ -40,20 +32,6 @@ READ_TIMEOUT = 60.0
 _LOG = "rud.sftp"
 """Where paramiko reports; by itself it prints a traceback for each connection that it cannot make."""
 
-_ERRNO = {SFTP_NO_SUCH_FILE: errno.ENOENT, SFTP_PERMISSION_DENIED: errno.EACCES}
-
-
-class StatusError(OSError):
-    """What the server answered: ``code`` is the protocol's (draft-ietf-secsh-filexfer-02, section 7)."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(_ERRNO.get(code, 0), text)
-        self.code = code
-
-    @property
-    def is_unsupported(self) -> bool:
-        return bool(self.code == SFTP_OP_UNSUPPORTED)
-
 
 class SourceFailedError(Exception):
     """What the body of an upload has raised, which says nothing of the server."""
@@ -61,29 +39,6 @@ class SourceFailedError(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-class Client(paramiko.SFTPClient):
-    """Paramiko's, with the codes of errors, and three extensions of OpenSSH's that it has no name for."""
-
-    def _convert_status(self, msg: Message) -> None:
-        code, text = msg.get_int(), msg.get_text()
-        if code == SFTP_EOF:
-            raise EOFError(text)
-        if code != SFTP_OK:
-            raise StatusError(code, text)
-
-    def link(self, old: str, new: str) -> None:
-        """A hard link ``new``; an error if there is something of that name."""
-        self._extended("hardlink@openssh.com", old.encode(), new.encode())
-
-    def sync(self, file: paramiko.SFTPFile) -> None:
-        """Return when ``file``, which may be a folder, would survive a loss of power."""
-        self._extended("fsync@openssh.com", file.handle)
-
-    def _extended(self, *arguments: object) -> None:
-        untyped: Any = self
-        untyped._request(CMD_EXTENDED, *arguments)  # noqa: SLF001  # of its own class
 
 
 class Connection:
@@ -105,11 +60,14 @@ class Connection:
             raise
         except SourceFailedError as failed:
             raise failed.error from None
+        except StatusError as error:
+            raise _status(error, operation, key) from error
         except Exception as error:
-            translated = _translation(error, operation, key, self._place)
-            if not isinstance(error, StatusError):
-                self.close()
-            raise translated from error
+            self.close()
+            raise _translation(error, operation, key, self._place) from error
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         ssh, self._ssh, self._sftp = self._ssh, None, None
@@ -123,11 +81,24 @@ class Connection:
         ssh = paramiko.SSHClient()
         try:
             self._sftp = self._opened(ssh)
+        except paramiko.SSHException as error:
+            raise self._refused(ssh, error) from error
         except BaseException:
             ssh.close()
             raise
         self._ssh = ssh
         return self._sftp
+
+    def _refused(self, ssh: paramiko.SSHClient, error: Exception) -> Exception:
+        """``error``, or one that says that the server answers and does not let us in: paramiko has one class for that
+        and for a connection that was lost meanwhile."""
+        transport = ssh.get_transport()
+        answers = transport is not None and transport.is_active() and transport.initial_kex_done
+        ssh.close()
+        if isinstance(error, paramiko.BadHostKeyException) or not answers or "timeout" in str(error).lower():
+            return error
+        who = self._place.username or "the user of this process"
+        return _NotLetIn(f"{self._place.authority} does not let in {who}: {type(error).__name__}: {error}")
 
     def _opened(self, ssh: paramiko.SSHClient) -> Client:
         logging.getLogger(_LOG).addHandler(logging.NullHandler())
@@ -139,8 +110,9 @@ class Connection:
             "timeout": CONNECT_TIMEOUT,
             "banner_timeout": CONNECT_TIMEOUT,
             "auth_timeout": CONNECT_TIMEOUT,
-            "key_filename": self._login.key_file,
-            # A key that was named is the one to use: servers count those that an agent offers before it.
+            # A key that was named is the one to use: servers count those that an agent offers before it. By its file
+            # paramiko would tell of a key that was refused as of one that cannot be read.
+            **({"pkey": key_of(self._login, self._place.password)} if self._login.key_file else {}),
             "allow_agent": self._login.key_file is None,
             "look_for_keys": self._login.key_file is None,
             **self._login.connect_kwargs,
@@ -154,10 +126,14 @@ class Connection:
         )
         transport = ssh.get_transport()
         assert transport is not None
-        made: Any = Client.from_transport(transport)
-        made.get_channel().settimeout(READ_TIMEOUT)
-        client: Client = made
-        return client
+        channel = transport.open_session(timeout=CONNECT_TIMEOUT)
+        channel.settimeout(READ_TIMEOUT)
+        channel.invoke_subsystem("sftp")
+        return Client(channel)
+
+
+class _NotLetIn(Exception):
+    """The server's answer to who we are."""
 
 
 class _Refuse(paramiko.MissingHostKeyPolicy):
@@ -182,12 +158,8 @@ def _translation(error: Exception, operation: str, key: str, place: Place) -> Ru
             f"the server {error.hostname} has another key than the known hosts say: either it was set up anew, and its "
             "line is to be replaced, or somebody is in between"
         )
-    if isinstance(error, paramiko.AuthenticationException):
-        who = place.username or "the user of this process"
-        reason = f"{place.authority} does not let in {who}: {type(error).__name__}: {error}"
-        return AccessDeniedError.during(operation, key, reason)
-    if isinstance(error, StatusError):
-        return _status(error, operation, key)
+    if isinstance(error, _NotLetIn):
+        return AccessDeniedError.during(operation, key, str(error))
     may_pass = paramiko.SSHException, EOFError, ConnectionError, TimeoutError, socket.gaierror
     lost = isinstance(error, OSError) and not error.errno  # as paramiko says "Socket is closed"
     if isinstance(error, may_pass) or lost:

@@ -11,12 +11,21 @@ import google_crc32c
 import paramiko
 
 from rud.backends._folders import TEMPORARY
-from rud.backends._sftp_connection import Client, SourceFailedError, StatusError
-from rud.errors import IntegrityError, ObjectExistsError, StoreError, UnsupportedOperationError
+from rud.backends._sftp_client import PIECE, Client, StatusError
+from rud.backends._sftp_connection import SourceFailedError
+from rud.backends._sums import same_as_declared
+from rud.errors import (
+    IntegrityError,
+    ObjectExistsError,
+    ObjectStoreTransientError,
+    RudError,
+    StoreError,
+    UnsupportedOperationError,
+)
 from rud.store import ObjectMeta, PutMode, Source
 
-CHUNK = 1 << 18
-"""Bytes of one read of a body: eight requests of paramiko's."""
+_CHUNK = 8 * PIECE
+"""Bytes of one read of a body."""
 
 _ATTEMPTS = 100
 """A folder can be removed, being empty, before something is put into it; each time, another delete has succeeded."""
@@ -87,8 +96,24 @@ def remove_empty(client: Client, folder: str, root: str) -> None:
         folder = above(folder)
 
 
-def begin(client: Client, key: str, path: str) -> paramiko.SFTPFile:
-    """The new file ``path``, open for writing, with the folders that lead there."""
+def write(client: Client, key: str, path: str, source: Source, checksum: int | None, *, durable: bool) -> None:
+    """The new file ``path``, with the folders that lead there and the bytes of ``source``, each known to be written."""
+    file = _begin(client, key, path)
+    try:
+        _copy(client, file, key, source, checksum)
+        client.settle(file)
+        if (size := file.stat().st_size) != len(source):
+            raise ObjectStoreTransientError.during("put", key, f"the server kept {size} of {len(source)} bytes")
+        if durable:
+            sync(client, key, file)
+        client.end(file)
+    except (RudError, SourceFailedError, StatusError):
+        # After anything else the connection is no good, and to close a file takes an answer.
+        file.close()
+        raise
+
+
+def _begin(client: Client, key: str, path: str) -> paramiko.SFTPFile:
     for _ in range(_ATTEMPTS):
         try:
             return client.open(path, "wbx")
@@ -99,22 +124,20 @@ def begin(client: Client, key: str, path: str) -> paramiko.SFTPFile:
     return client.open(path, "wbx")
 
 
-def copy(file: paramiko.SFTPFile, key: str, source: Source) -> int:
-    """Write all of ``source``, several requests under way at once; its CRC32C."""
-    file.set_pipelined(True)
+def _copy(client: Client, file: paramiko.SFTPFile, key: str, source: Source, checksum: int | None) -> None:
     written = crc = 0
     while chunk := _read(source):
-        file.write(chunk)
+        client.write(file, written, chunk)
         crc = google_crc32c.extend(crc, chunk)
         written += len(chunk)
     if written != len(source):
         raise IntegrityError.during("put", key, f"the source gave {written} of {len(source)} bytes")
-    return crc
+    same_as_declared(key, crc, checksum)
 
 
 def _read(source: Source) -> bytes:
     try:
-        return source.read(CHUNK)
+        return source.read(_CHUNK)
     except Exception as error:
         raise SourceFailedError(error) from error
 
@@ -140,15 +163,38 @@ def place(client: Client, key: str, temporary: str, path: str, mode: PutMode) ->
 def _create(client: Client, key: str, temporary: str, path: str) -> None:
     try:
         client.link(temporary, path)
-    except StatusError as error:
-        if not error.is_unsupported:
+    except StatusError:
+        if kind_of(client, path) is not None:
             raise
-        # An empty file takes the name, which nobody else can do then; the object takes its place.
-        client.open(path, "wbx").close()
-        _replace(client, key, temporary, path)
+        _create_without_links(client, key, temporary, path)
     else:
         with contextlib.suppress(StatusError):
             client.remove(temporary)
+
+
+def _create_without_links(client: Client, key: str, temporary: str, path: str) -> None:
+    # An empty file takes the name, which only one can do; the object takes its place.
+    client.end(client.open(path, "wbx"))
+    try:
+        _replace(client, key, temporary, path)
+    except (RudError, StatusError):
+        remove(client, path)
+        raise
+
+
+def was_created(client: Client, temporary: str, path: str, size: int) -> bool:
+    """Whether ``temporary``, of ``size`` bytes, has become ``path`` after all, where nothing was before."""
+    there, left = kind_of(client, path), kind_of(client, temporary)
+    if there is None or not is_file(there) or there.st_size != size:
+        return False
+    if left is None:
+        return True
+    # Two names of one file: what sets the time by one of them sets it for the other.
+    before, other = int(left.st_mtime or 0), int(there.st_mtime or 0) + 1
+    client.utime(temporary, (before, other))
+    after = kind_of(client, path)
+    client.utime(temporary, (before, before))
+    return after is not None and after.st_mtime == other
 
 
 def _replace(client: Client, key: str, temporary: str, path: str) -> None:
@@ -188,8 +234,9 @@ def sync(client: Client, key: str, file: paramiko.SFTPFile) -> None:
 def sync_folders(client: Client, key: str, folder: str, root: str) -> None:
     """So is the name of a file in ``folder``, and those of the folders up to the root."""
     while True:
-        with client.open(folder or ".", "r") as opened:
-            sync(client, key, opened)
+        opened = client.open(folder or ".", "r")
+        sync(client, key, opened)
+        client.end(opened)
         if len(folder) <= len(root):
             return
         folder = above(folder)
@@ -210,7 +257,7 @@ def walk(client: Client, root: str, prefix: str) -> Iterator[ObjectMeta]:
 
 def _items(client: Client, root: str, folder: str, prefix: str) -> Iterator[tuple[str, paramiko.SFTPAttributes | None]]:
     try:
-        found = client.listdir_attr(joined(root, folder) or ".")
+        found = client.entries(joined(root, folder) or ".")
     except StatusError as error:
         if error.errno == errno.ENOENT or not is_folder(kind_of(client, joined(root, folder))):
             return

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rud._body import CHUNK
 from rud.backends import _sftp_arguments as arguments_of
 from rud.backends._folders import is_temporary, segments_of, temporary_name
-from rud.backends._sums import same_as_declared
 from rud.errors import (
     ObjectExistsError,
     ObjectNotFoundError,
@@ -20,6 +19,7 @@ from rud.errors import (
     StoreError,
 )
 from rud.store import (
+    Arguments,
     Backend,
     Capabilities,
     ObjectMeta,
@@ -31,11 +31,8 @@ from rud.store import (
 )
 
 if TYPE_CHECKING:
-    from rud.backends._sftp_connection import Client, Connection
-
-
-_ANSWER = 1 << 15
-"""Bytes of one answer to a read; to ask paramiko for more at a time costs a quarter of the speed."""
+    from rud.backends._sftp_client import Client
+    from rud.backends._sftp_connection import Connection
 
 
 class SFTPObjectStore(Backend):
@@ -55,9 +52,10 @@ class SFTPObjectStore(Backend):
     A key is the path of its file, kept exactly or refused. A file is written under a hidden name beside its own
     (``.rud-put-`` and 16 random digits) and renamed (``posix-rename@openssh.com``); for ``PutMode.CREATE`` it gets its
     name by a hard link, or, where the server makes none, after an empty file was made of that name that only one can
-    make. The hidden names of more than 1 MiB are announced as multipart uploads, so that ``abort`` can remove what a
-    killed put has left. ``a`` and ``a/b`` cannot both be objects. Symbolic links are no objects. Requests wait 60 s for
-    an answer; a lost connection is made anew by the next operation. Nothing is done by a shell.
+    make. When the answer to that was lost, it looks whether it was done. The hidden names of more than 1 MiB are
+    announced as multipart uploads, so that ``abort`` can remove what a killed put has left. ``a`` and ``a/b`` cannot
+    both be objects. Symbolic links are no objects. Requests wait 60 s for an answer; a lost connection is made anew by
+    the next operation. Nothing is done by a shell.
 
     The connection is made by the first request; a wrong argument is a ``ConfigurationError`` of the constructor, and so
     are a file that is not there and a key whose passphrase is missing.
@@ -93,12 +91,19 @@ class SFTPObjectStore(Backend):
             key_environ=key_filename_environ,
             connect_kwargs=connect_kwargs,
         )
+        if self._login.key_file is not None:
+            arguments_of.key_of(self._login, self._place.password)
         self._root = self._place.folder
         self._closed = False
 
+    @classmethod
+    def resolve_arguments(cls, arguments: Arguments) -> Arguments:
+        """A ``host`` that is a URI taken apart, so that all that it says of the place is part of the destination."""
+        return arguments_of.whole(arguments)
+
     def prepare(self) -> None:
         """Imports paramiko."""
-        assert self._connection is not None
+        _ = self._connection
 
     @property
     def capabilities(self) -> Capabilities:
@@ -127,38 +132,39 @@ class SFTPObjectStore(Backend):
         path = self._path("put", key)
         from rud.backends import _sftp_files as files
 
+        name = temporary_name()
+        temporary = files.joined(files.above(path), name)
         with self._connection.client("put", key) as client:
             if mode is PutMode.CREATE and files.is_file(files.kind_of(client, path)):
                 raise ObjectExistsError.during("put", key, "an object of that key exists")
-            name = temporary_name()
-            temporary = files.joined(files.above(path), name)
-            file = files.begin(client, key, temporary)
-            try:
-                with contextlib.closing(file):
-                    if len(source) > CHUNK:
-                        on_multipart(name)
-                    self._fill(client, file, key, source, checksum, durable=durable)
-                files.place(client, key, temporary, path, mode)
-            except BaseException:
-                with contextlib.suppress(Exception):
-                    client.remove(temporary)
-                    files.remove_empty(client, files.above(path), self._root)
-                raise
-            if durable:
+        if len(source) > CHUNK:
+            on_multipart(name)
+        try:
+            with self._connection.client("put", key) as client:
+                files.write(client, key, temporary, source, checksum, durable=durable)
+            self._take_place(key, temporary, path, mode, len(source))
+        except BaseException:
+            # Also over a new connection: nobody else knows the name of a small one.
+            with contextlib.suppress(Exception), self._connection.client("put", key) as client:
+                self._remove(client, temporary)
+            raise
+        if durable:
+            with self._connection.client("put", key) as client:
                 files.sync_folders(client, key, files.above(path), self._root)
         return PutResult()
 
-    @staticmethod
-    def _fill(client: Client, file: Any, key: str, source: Source, checksum: int | None, *, durable: bool) -> None:
+    def _take_place(self, key: str, temporary: str, path: str, mode: PutMode, size: int) -> None:
         from rud.backends import _sftp_files as files
 
-        crc = files.copy(file, key, source)
-        same_as_declared(key, crc, checksum)
-        # Also the answer to all writes before: their own are not waited for.
-        if (size := file.stat().st_size) != len(source):
-            raise ObjectStoreTransientError.during("put", key, f"the server kept {size} of {len(source)} bytes")
-        if durable:
-            files.sync(client, key, file)
+        try:
+            with self._connection.client("put", key) as client:
+                files.place(client, key, temporary, path, mode)
+        except ObjectStoreTransientError:
+            # The answer may be all that was lost, and the next attempt would take its own object for somebody else's.
+            with self._connection.client("put", key) as client:
+                if mode is not PutMode.CREATE or not files.was_created(client, temporary, path, size):
+                    raise
+                files.remove(client, temporary)
 
     def get(self, key: str, sink: Sink, *, start: int = 0) -> ObjectMeta:
         path = self._path("get", key)
@@ -172,13 +178,11 @@ class SFTPObjectStore(Backend):
                 file = client.open(path, "rb")
                 opened.callback(file.close)
                 found = file.stat()
-                size = found.st_size or 0
-                file.seek(start)
-                if start < size:
-                    file.prefetch(size)
+            size = found.st_size or 0
+            chunks = client.read(file, start, size)
             while start < size:
                 with self._connection.client("get", key):
-                    chunk = file.read(min(_ANSWER, size - start))
+                    chunk = next(chunks, b"")
                     if not chunk:
                         raise ObjectStoreTransientError.during("get", key, f"it ends after {start} of {size} bytes")
                 start += len(chunk)
@@ -240,10 +244,12 @@ class SFTPObjectStore(Backend):
         with self._connection.client("probe", "") as client:
             made = files.make_folders(client, "", self._root)
             temporary = files.joined(self._root, temporary_name())
-            client.open(temporary, "wbx").close()
+            client.end(client.open(temporary, "wbx"))
             client.remove(temporary)
-            for folder in made:
-                client.rmdir(folder)
+            # Not those that somebody else has put something into.
+            with contextlib.suppress(OSError):
+                for folder in made:
+                    client.rmdir(folder)
 
     def uri(self, key: str) -> str:
         segments_of(key, self._root)

@@ -10,9 +10,10 @@ from typing import ClassVar
 import pytest
 from rud_conformance.harness import Harness
 from rud_conformance.harnesses.libcloud import LibcloudAzure, LibcloudS3OnMoto, LibcloudS3OnVersitygw
+from rud_conformance.harnesses.sftp import SFTPOnSshd, SFTPOnSshdAtRoot
 from rud_conformance.quirks import VERSITYGW, known
 from rud_conformance.suite import ConformanceSuite
-from rud_fakes.servers import Azurite, Moto, Versitygw
+from rud_fakes.servers import Azurite, Moto, Sshd, Versitygw
 
 
 class TestLibcloudS3OnMoto(ConformanceSuite):
@@ -51,3 +52,21 @@ class TestLibcloudAzure(ConformanceSuite):
     def rud_harness(self, rud_azurite: Azurite) -> Harness:
         """The server of the session."""
         return LibcloudAzure(rud_azurite)
+
+
+class TestSFTPOnSshd(ConformanceSuite):
+    """SFTP, in a folder below the one in which sessions begin."""
+
+    profile = "smoke"
+    on: ClassVar[type[SFTPOnSshd]] = SFTPOnSshd
+
+    @pytest.fixture
+    def rud_harness(self, rud_sshd: Sshd) -> Harness:
+        """The server of the session."""
+        return self.on(rud_sshd)
+
+
+class TestSFTPOnSshdAtRoot(TestSFTPOnSshd):
+    """The same in an absolute folder."""
+
+    on = SFTPOnSshdAtRoot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rud_conformance.harness import Harness
-from rud_conformance.harnesses.sftp import SFTPOnSshd
+from rud_conformance.harnesses.sftp import SFTPByKeptConnections
 from rud_conformance.suite import ConformanceSuite
 from rud_fakes.servers import Sshd
 
@@ -17,4 +17,4 @@ class TestSFTPOnSshd(ConformanceSuite):
     @pytest.fixture
     def rud_harness(self, rud_sshd: Sshd) -> Harness:
         """The server of the session."""
-        return SFTPOnSshd(rud_sshd)
+        return SFTPByKeptConnections(rud_sshd)

@@ -12,7 +12,8 @@ from typing import Self
 class Relay:
     """Leads each connection to ``port`` of 127.0.0.1; used with ``with``.
 
-    ``after``: bytes that reach the server over a connection before it is cut, or falls silent if ``silent``.
+    ``after``: bytes that reach the server over a connection before it is cut, or falls silent if ``silent``. ``deaf``:
+    the next answer of the server is lost, and its connection is cut.
     """
 
     def __init__(self, port: int) -> None:
@@ -21,6 +22,7 @@ class Relay:
         self.port: int = self._listener.getsockname()[1]
         self.after: int | None = None
         self.silent = False
+        self.deaf = False
         self.connections = 0
         self._is_over = False
         self._open: list[socket.socket] = []
@@ -61,10 +63,14 @@ class Relay:
             self.connections += 1
             self._open += [client, server]
             self._start(self._carry, client, server, self._goes_on)
-            self._start(self._carry, server, client, lambda _: True)
+            self._start(self._carry, server, client, self._is_heard)
 
     def _goes_on(self, carried: int) -> bool:
         return self.after is None or carried <= self.after
+
+    def _is_heard(self, carried: int) -> bool:
+        deaf, self.deaf = self.deaf, False
+        return not deaf
 
     def _carry(self, source: socket.socket, sink: socket.socket, goes_on: Callable[[int], bool]) -> None:
         carried = 0

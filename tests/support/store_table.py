@@ -53,7 +53,7 @@ Each in its own words: [s3](stores/s3.md), [gs](stores/gs.md), [file](stores/fil
 
 def stores() -> Iterator[tuple[str, Capabilities]]:
     """Each by the name of its column."""
-    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+    keys: dict[str, Any] = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
     folder = LocalObjectStore("/folder")
     folder._offer = True  # On a file system that has extended attributes, as most have.
     yield "file (1)", folder.capabilities

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from rud.errors import ConfigurationError, InvalidKeyError, StoreClosedError
         ("sftp://host/a/b/", {}, "sftp://host/a/b/k"),
         ("sftp://host/./a", {}, "sftp://host/a/k"),
         ("sftp://host//a", {}, "sftp://host//a/k"),
+        ("sftp://host//", {}, "sftp://host//k"),
         ("sftp://me@host:2222/a", {}, "sftp://me@host:2222/a/k"),
         ("sftp://host", {"port": 2222, "username": "me", "cwd": "/a/"}, "sftp://me@host:2222//a/k"),
         ("sftp://host", {"host": "sftp://me@host:2222/./a"}, "sftp://me@host:2222/a/k"),
@@ -45,6 +49,8 @@ def test_where_a_uri_leads(uri: str, given: dict[str, Any], address: str) -> Non
         ("sftp://host", {"host": "ftp://host"}, "is none"),
         ("sftp://host", {"missing_host_key_policy": "rejectpolicy"}, "did you mean 'RejectPolicy'"),
         ("sftp://host", {"connect_kwargs": {"hostname": "host"}}, "give it as 'host'"),
+        ("sftp://host", {"connect_kwargs": {"timeot": 1}}, "did you mean 'timeout'"),
+        ("sftp://host", {"host": "host:2222", "port": 2223}, "port .* twice"),
         ("sftp://host", {"key_filename": "/no/such/key"}, "key_filename names '/no/such/key'"),
         ("sftp://host", {"known_hosts_filename": "/no/such/file"}, "known_hosts_filename names"),
     ],
@@ -84,6 +90,9 @@ def test_a_key_file_with_a_passphrase(tmp_path: Path) -> None:
         SFTPObjectStore("host", key_filename=path, connect_kwargs={"passphrase": "another"})
     assert "another" not in str(raised.value)
     SFTPObjectStore("host", key_filename=path, connect_kwargs={"passphrase": "a passphrase"})
+    SFTPObjectStore("host", key_filename=path, password="a passphrase")
+    with pytest.raises(ConfigurationError, match="has a passphrase"):
+        SFTPObjectStore("host", key_filename=path, password="of the account")
 
 
 def test_a_file_that_is_no_key(tmp_path: Path) -> None:
@@ -108,6 +117,37 @@ def test_no_secret_is_part_of_the_destination() -> None:
 
     assert spec.destination == {"scheme": "sftp", "bucket": "host", "prefix": "a", "port": 2222}
     assert "secret" not in json.dumps(spec.destination) + repr(spec)
+
+
+def test_all_that_a_host_says_of_the_place_is_part_of_the_destination() -> None:
+    """Or a later run, with another folder, would send there what was meant for this one."""
+    spec = resolve("sftp://host", {"host": "sftp://me:a-secret@host:2222/runs"})
+
+    assert spec.destination == {
+        "scheme": "sftp",
+        "bucket": "host",
+        "prefix": "",
+        "port": 2222,
+        "username": "me",
+        "cwd": "runs",
+    }
+    assert spec.open().uri("k") == "sftp://me@host:2222/runs/k"
+
+
+LAZY = """
+import sys
+from rud.backends.sftp import SFTPObjectStore
+store = SFTPObjectStore("host", password="secret")
+assert not {"paramiko", "cryptography"} & set(sys.modules)
+store.prepare()
+assert "paramiko" in sys.modules
+store.close()
+"""
+
+
+def test_the_sdk_is_imported_when_it_is_needed() -> None:
+    """Who only builds a store does not pay for it, but for a look at a key file; a worker does before it is ready."""
+    subprocess.run([sys.executable, "-c", LAZY], env={**os.environ}, check=True)
 
 
 def test_after_close_every_operation_says_so() -> None:
