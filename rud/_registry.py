@@ -76,6 +76,7 @@ _BUILT_IN = {
         # The second is how Composer's documentation spells it.
         others={"container": "bucket", "provider_kwargs=": "provider_kwargs"},
     ),
+    "oci": _Scheme("rud.backends.oci:OCIObjectStore", extra="oci", library="oci"),
     "s3": _Scheme("rud.backends.s3:S3ObjectStore", extra="s3", library="boto3"),
     "sftp": _Scheme("rud.backends.sftp:SFTPObjectStore", extra="sftp", library="paramiko", split=_split_server),
 }

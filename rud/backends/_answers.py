@@ -30,6 +30,8 @@ CODES: dict[str, type[StoreError | ConfigurationError]] = {
     "OperationAborted": ObjectStoreTransientError,
     "ConditionalRequestConflict": ObjectStoreTransientError,
     "InternalError": ObjectStoreTransientError,
+    "ConcurrentObjectUpdate": ObjectStoreTransientError,  # OCI, as are those below that S3 does not have
+    "IncorrectState": ObjectStoreTransientError,
     "NoSuchUpload": ObjectStoreTransientError,  # ended by a rule of the bucket, or by somebody else: begun anew
     "ServiceUnavailable": ObjectStoreTransientError,
     # Fewer requests.
@@ -53,6 +55,8 @@ CODES: dict[str, type[StoreError | ConfigurationError]] = {
     "XAdminUserNotFound": AccessDeniedError,  # versitygw 1.8: an unknown access key, answered with 404
     # Where we are.
     "NoSuchBucket": BucketNotFoundError,
+    "BucketNotFound": BucketNotFoundError,
+    "NotAuthorizedOrNotFound": BucketNotFoundError,
     "NoSuchKey": ObjectNotFoundError,
     "RequestTimeTooSkewed": ConfigurationError,
     "PermanentRedirect": ConfigurationError,
@@ -61,6 +65,8 @@ CODES: dict[str, type[StoreError | ConfigurationError]] = {
     # What is there, and what we sent.
     "PreconditionFailed": ObjectExistsError,
     "BadDigest": IntegrityError,
+    "UnmatchedContentCRC32C": IntegrityError,
+    "UnmatchedContentMD5": IntegrityError,
     "InvalidDigest": IntegrityError,
     "XAmzContentChecksumMismatch": IntegrityError,
     "XAmzContentSHA256Mismatch": IntegrityError,
@@ -86,6 +92,8 @@ ADVICE = {
     "PermanentRedirect": "the bucket is in another region, or behind another endpoint: set region_name or endpoint_url",
     "AuthorizationHeaderMalformed": "the bucket is in another region: set region_name",
     "IllegalLocationConstraintException": "the bucket is in another region: set region_name",
+    "NotAuthorizedOrNotFound": "the bucket is not there, or these credentials may not see it",
+    "NotAuthenticated": "check the user, the fingerprint and the key of the OCI profile, and the clock of this machine",
     "InvalidAccessKeyId": "check which credentials are used: `rud check` says where they come from",
     "SignatureDoesNotMatch": "the secret does not belong to the access key, or a proxy alters the request",
 }
