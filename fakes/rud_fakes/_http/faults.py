@@ -69,6 +69,8 @@ class Fault:
     bytes: int = 0
     rate: float = 0.0
     call: Callable[[Request], object] | None = None
+    rule: str = ""
+    """The rule of a fault plan that it comes from, for the log."""
 
     def __post_init__(self) -> None:
         if self.action not in get_args(Action):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rud import _faultpoints
 from rud._faultpoints import Point
@@ -13,8 +13,29 @@ from rud_fakes.faults.actions import Value
 from rud_fakes.faults.plan import Rule
 
 FACTS = ("op", "key", "part", "attempt", "method", "bytes")
-"""What is told at a point of the server: the operation (as ``PutObject``), the key, the number of a part, how many
-requests of this operation on this key there were (this one is counted), the HTTP method, and the length of the body."""
+"""What is told at a point of the server: the operation (as ``PutObject``; a filter may name its verb, too), the key,
+the number of a part, how many requests of this operation on this key there were (this one is counted), the HTTP method,
+and the length of the body."""
+
+_VERBS = {
+    "put": (
+        "PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload",
+        "UploadMedia", "UploadMultipart", "StartUpload", "UploadChunk", "QueryUpload",
+    ),
+    "get": ("GetObject", "GetMedia"),
+    "head": ("HeadObject",),
+    "list": ("ListObjects", "ListObjectsV2"),
+    "delete": ("DeleteObject", "DeleteObjects"),
+}  # fmt: skip
+VERB_OF = {operation: verb for verb, operations in _VERBS.items() for operation in operations}
+"""What an operation of S3 or Cloud Storage is to the objects; the others of ``OPERATIONS`` are nothing to them."""
+OPERATIONS = frozenset(VERB_OF) | {
+    "AbortMultipartUpload", "CancelUpload", "CreateBucket", "GetBucket", "GetBucketLocation", "HeadBucket",
+    "ListBuckets", "ListMultipartUploads", "ListParts", "Token", "Unknown",
+}  # fmt: skip
+METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
+KNOWN = {"op": OPERATIONS | frozenset(_VERBS), "method": METHODS}
+"""All that these facts may be at a point of the server."""
 
 Make = Callable[[str, Value], Fault]
 
@@ -100,4 +121,4 @@ POINTS: dict[str, Point] = {**_faultpoints.POINTS, **{name: one.point for name, 
 def faults_of(rule: Rule, request: Request) -> list[Fault]:
     """What the fault server does to ``request`` when ``rule`` fires for it."""
     make = SERVER_POINTS[rule.at].make
-    return [make[action](request.operation, value) for action, value in rule.actions]
+    return [replace(make[action](request.operation, value), rule=rule.id) for action, value in rule.actions]
