@@ -140,17 +140,13 @@ class Sweep:
     def judge(self, case: Case) -> Result:
         """Have it happen, resume what is left, and look."""
         state = self._obey(case.place.phase, case.place.scenario, case.plan, case)
-        result = Result(case, self.problems)
-        plan = read(self.folders.root / "plan")
-        self.problems += missed(plan, fired(state))
-        result.killed = len(self._victims)
+        self.problems += missed(read(self.folders.root / "plan"), fired(state))
+        second, restarts, killed = False, 0, len(self._victims)
         if case.second and self._left():
-            state = self._start("resume", case, plan=case.plan_of_resume, name="second")
-            result.second = bool(fired(state))
-            result.restarts += 1
-        result.restarts += self._last_resume()
-        self._conclude(case, result)
-        return result
+            second = bool(fired(self._start("resume", case, plan=case.plan_of_resume, name="second")))
+            restarts += 1
+        restarts += self._last_resume()
+        return self.conclude(case, killed=killed, restarts=restarts, second=second)
 
     def _obey(self, phase: str, scenario: str, plan: str, case: Case | None = None) -> Path:
         case = case or Case(Place(phase, scenario, ""))
@@ -215,7 +211,9 @@ class Sweep:
         self._start("resume", Case(Place("resume", "small", "")), name="last")
         return 1
 
-    def _conclude(self, case: Case, result: Result) -> None:
+    def conclude(self, case: Case, *, killed: int = 0, restarts: int = 0, second: bool = False) -> Result:
+        """What ``case`` has come to, now that nobody sends any more."""
+        result = Result(case, self.problems, killed, restarts, second=second)
         root = self.folders.root
         for path in (self.folders.ledger, self.folders.journal):
             path.touch()
@@ -238,6 +236,7 @@ class Sweep:
         self._look_at_close(result)
         if hidden := [path.name for path in self.folders.objects.glob("parts/.*")]:
             result.problems.append(f"unfinished uploads are left in the store: {hidden}")
+        return result
 
     def _look_at_sources(self, case: Case, visible: dict[str, int], result: Result) -> None:
         """A caller's file is as it was; or gone, when it was to be moved and is stored."""
@@ -316,7 +315,7 @@ def summary(results: list[Result], seconds: float) -> str:
     def total(name: str) -> int:
         return sum(getattr(one, name) for one in results)
 
-    kills = sum("kill" in one.case.action for one in results) + total("second")
+    kills = sum(one.case.action.endswith("kill") for one in results) + total("second")
     points = len({one.case.place.point for one in results})
     late = max((one.over for one in results), default=0.0)
     figures = (
@@ -351,8 +350,13 @@ def main() -> int:
     return 1 if any(one.problems for one in results) else 0
 
 
+def every_change() -> list[Case]:
+    """Every point, and every action that it allows, once."""
+    return cases_of.kills() + cases_of.others() + cases_of.particular()
+
+
 def _wanted(given: argparse.Namespace, places: list[Place]) -> list[Case]:
-    cases = cases_of.pairs(places) if given.pairs else cases_of.kills() + cases_of.others()
+    cases = cases_of.pairs(places) if given.pairs else every_change()
     if given.all:
         cases += [Case(place) for place in places] + cases_of.drawn(places, 200, given.seed)
     return [case for case in dict.fromkeys(cases) if given.only in str(case)]

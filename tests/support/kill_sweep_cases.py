@@ -29,12 +29,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One fault. ``threads``: of the run or command that obeys. ``second``: a place where the resume that comes after
-    it is killed, too; it may not be reached any more."""
+    """One fault. ``where``: a filter of its rule. ``threads``: of the run or command that obeys. ``hasty``: it closes
+    as soon as the fault has come. ``second``: a place where the resume that comes after it is killed, too; it may not
+    be reached any more.
+    """
 
     place: Place
     action: str = "kill"
     nth: int = 1
+    where: str = ""
     threads: bool = False
     hasty: bool = False
     second: Place | None = None
@@ -42,21 +45,22 @@ class Case:
     @property
     def plan(self) -> str:
         """For the process that obeys, in one line."""
-        return _line(self.place, self.nth, self.action)
+        return _line(self.place, self.where, self.nth, self.action)
 
     @property
     def plan_of_resume(self) -> str:
-        return _line(self.second, 1, "kill") if self.second else ""
+        return _line(self.second, "", 1, "kill") if self.second else ""
 
     def __str__(self) -> str:
         how = ", threads" * self.threads + ", hasty" * self.hasty
         then = f", then {self.second.point}" if self.second else ""
-        return f"{self.place.phase} of {self.place.scenario}{how}: {self.place.point}#{self.nth}={self.action}{then}"
+        at = f"{self.place.point}{self.where}#{self.nth}"
+        return f"{self.place.phase} of {self.place.scenario}{how}: {at}={self.action}{then}"
 
 
-def _line(place: Place, nth: int, action: str) -> str:
+def _line(place: Place, where: str, nth: int, action: str) -> str:
     rules = SCENARIOS[place.scenario].rules
-    return f"{place.point}#{nth}={action}{'; ' * bool(rules)}{rules}; expect(r1=1)"
+    return f"{place.point}{where}#{nth}={action}{'; ' * bool(rules)}{rules}; expect(r1=1)"
 
 
 def census(phase: str, scenario: str) -> str:
@@ -143,6 +147,20 @@ def home_of(point: str) -> Place:
 def kills() -> list[Case]:
     """One at each point, the first time that it is reached."""
     return [Case(home_of(point)) for point in POINTS]
+
+
+def particular() -> list[Case]:
+    """What the list of faults has beside: other signals, a torn outcome, a death after more of the body."""
+    idle, storing = home_of("worker.idle"), home_of("worker.upload.stored")
+    return [
+        Case(idle, "kill(SIGTERM)"),
+        Case(idle, "kill(SIGINT)"),
+        Case(storing, "kill(SIGSEGV)"),
+        Case(storing, "kill(SIGABRT)", hasty=True),
+        Case(home_of("worker.part.sent"), nth=2),
+        Case(home_of("fs.log.append.written"), "truncate(9)+kill", where="[kind=outcome]"),
+        Case(home_of("fs.log.append.written"), "errno(EIO)", where="[kind=outcome]"),
+    ]
 
 
 def others() -> list[Case]:
