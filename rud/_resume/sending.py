@@ -202,9 +202,12 @@ def _pool_options(how: How, facts: Mapping[str, Any], store: ObjectStore) -> Poo
 def _retake(spool: Spool, folder: str, found: Adoption) -> None:
     for name in kept(folder):
         try:
-            found.entries.append(spool.retake(os.path.join(folder, "failed", name)))
+            entry = spool.retake(os.path.join(folder, "failed", name))
         except SpoolError as error:
             found.damage.append(str(error))
+        else:
+            found.entries.append(entry)
+            found.successors[int(name, 16)] = entry.id  # what comes after it waits for it again
 
 
 def _outcome(folder: str, found: Adoption, report: Report, stop: Stop, why: str) -> FolderOutcome:

@@ -34,7 +34,7 @@ class State:
     segments: dict[int, int] = field(default_factory=dict)
     """Where each id was accepted."""
     successors: dict[int, int] = field(default_factory=dict)
-    """Superseded ids, each with the id that took its place, perhaps in the log of another owner."""
+    """Superseded and retaken ids, each with the id that took its place, perhaps in the log of another owner."""
     retaken: dict[int, int] = field(default_factory=dict)
     """Failed ids, each with the id under which it was accepted anew."""
     live: dict[int, int] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def _read_segment(owner: Owner, number: int, state: State) -> None:
         state.segments[one] = number
         state.greatest = max(state.greatest, one)
         if "retakes" in header:
-            state.retaken[header["retakes"]] = one
+            state.retaken[header["retakes"]] = state.successors[header["retakes"]] = one
         if one not in state.ended:
             small = record.payload_crc, path, record.payload_at
             state.pending[one] = entry = SpoolEntry.from_header(header, owner, number, small)
