@@ -60,6 +60,7 @@ def _file_uri(path: str) -> str:
 
 
 _BUILT_IN = {
+    "composer": _Scheme("rud.backends.composer:ComposerObjectStore"),
     "file": _Scheme("rud.backends.local:LocalObjectStore", split=_split_folder),
     "gs": _Scheme("rud.backends.gcs:GCSObjectStore", extra="gcs", library="google-cloud-storage"),
     "libcloud": _Scheme(

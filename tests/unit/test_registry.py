@@ -93,7 +93,7 @@ def test_bucket_and_prefix(uri: str, bucket: str, prefix: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("s4://bucket", "known here: acme, file, gs, libcloud, memory"),
+        ("s4://bucket", "known here: acme, composer, file, gs, libcloud, memory"),
         ("fiel:///x", "did you mean 'file'"),
         ("/data/x", "'file:///data/x' was probably meant"),
         ("", "no URI"),

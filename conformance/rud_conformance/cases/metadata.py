@@ -121,7 +121,7 @@ def of_the_version_that_was_read(place: Place) -> None:
     for size in (0, 7, place.limits.threshold + 3):
         put(place.backend, "d/k", coded(size), entry_id="id")
         head = place.backend.head("d/k")
-        for start in {0, size // 2}:
+        for start in {0, size // 2 if place.capabilities.ranges is True else 0}:
             meta = got(place.backend, "d/k", start)[1]
             for name in ("key", "size", "etag", "entry_id"):
                 same(getattr(head, name), getattr(meta, name), f"{name} of a get from {start} of {size}")
