@@ -89,7 +89,7 @@ class Settling:
             overwrite=entry.overwrite,
             entry_id=entry.wire_id,
             durable=self.durable or entry.owner.log.fsync,
-            accepted_ns=entry.id,
+            accepted_ns=entry.accepted_ns,
             adopted=entry.adopted,
             look=entry.adopted or transfer.attempts > 0,
             # Only what an earlier run has left may be too old to be sent: nobody waited with this one.

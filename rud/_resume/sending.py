@@ -134,7 +134,7 @@ def _send(folders: list[str], facts: Mapping[str, Any], spec: StoreSpec, how: Ho
         together = Adoption()
         for one in found.values():
             together.add(one)
-        together.entries.sort(key=lambda entry: entry.id)
+        together.entries.sort(key=lambda entry: entry.accepted_ns)
         if together.entries:
             report, stop, why = _work(pool, folders, together, how)
         else:

@@ -171,7 +171,10 @@ def _apply(record: Record, number: int, state: State) -> None:
 def _find_overtaken(state: State) -> None:
     """Overwriting entries whose key has a later entry that was started or stored and did not fail."""
     newest: dict[str, int] = {}
+    retaken = set(state.retaken.values())  # of an older accept than their ids tell
     for one, key in state.keys.items():
+        if one in retaken:
+            continue
         pending = state.pending.get(one)
         if pending.in_flight if pending else state.ended.get(one) is Outcome.STORED:
             newest[key] = one

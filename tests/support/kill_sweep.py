@@ -140,7 +140,7 @@ class Sweep:
     def judge(self, case: Case) -> Result:
         """Have it happen, resume what is left, and look."""
         state = self._obey(case.place.phase, case.place.scenario, case.plan, case)
-        self.problems += missed(read(self.folders.root / "plan"), fired(state))
+        self.problems += [line for line in missed(read(self.folders.root / "plan"), fired(state)) if "r1 " in line]
         second, restarts, killed = False, 0, len(self._victims)
         if case.second and self._left():
             second = bool(fired(self._start("resume", case, plan=case.plan_of_resume, name="second")))

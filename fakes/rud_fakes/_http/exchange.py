@@ -213,6 +213,9 @@ class Exchange(Generic[Received]):
             self._send_slowly(memoryview(body), fault.rate)
         else:
             self._wire.send(body)
+        if self._is("duplicate"):
+            self._wire.send_head(reply, self._is_last)
+            self._wire.send(body)
 
     def _send_slowly(self, body: memoryview, rate: float) -> None:
         size = max(1, int(rate / SLICES))
