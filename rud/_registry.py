@@ -48,6 +48,13 @@ def _split_bucket(uri: str, rest: str) -> tuple[str, str]:
     return authority, path.strip("/")
 
 
+def _split_server(uri: str, rest: str) -> tuple[str, str]:
+    """With ``//`` after the server the folder is absolute."""
+    server, _ = _split_bucket(uri, rest)
+    folder = rest[len(server) + 1 :]
+    return server, folder.rstrip("/") or folder[:1]
+
+
 def _split_folder(uri: str, rest: str) -> tuple[str, str]:
     if not rest.startswith("/"):
         meant = _file_uri(rest.removeprefix("localhost/"))
@@ -71,6 +78,7 @@ _BUILT_IN = {
         others={"container": "bucket", "provider_kwargs=": "provider_kwargs"},
     ),
     "s3": _Scheme("rud.backends.s3:S3ObjectStore", extra="s3", library="boto3"),
+    "sftp": _Scheme("rud.backends.sftp:SFTPObjectStore", extra="sftp", library="paramiko", split=_split_server),
 }
 
 _registered: dict[str, _Scheme] = {}

@@ -17,7 +17,7 @@ from rud._ranks import VARIABLES as RANK_VARIABLES
 pytest_plugins = ["rud_conformance.servers"]
 
 FOREIGN = (
-    "AWS_", "S3_", "GCS_", "GOOGLE_", "STORAGE_EMULATOR_", "CLOUDSDK_",
+    "AWS_", "S3_", "GCS_", "GOOGLE_", "STORAGE_EMULATOR_", "CLOUDSDK_", "COMPOSER_SFTP_",
     "RUD_", "SLURM_", "OMPI_", "PMI_", "JSM_NAMESPACE_",
 )  # fmt: skip
 PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")

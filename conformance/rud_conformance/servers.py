@@ -67,8 +67,8 @@ def rud_azurite() -> Iterator[Azurite]:
 
 @pytest.fixture(scope="session")
 def rud_sshd() -> Iterator[Sshd]:
-    """sshd for SFTP, on demand, with the folder ``bucket``."""
-    yield from _running(sshd, on_demand=True)
+    """sshd for SFTP, with the folder ``bucket``."""
+    yield from _running(sshd)
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PACKAGES = {"rud": "rud", "rud_fakes": "fakes/rud_fakes", "rud_conformance": "conformance/rud_conformance"}
 HEAVY = """
-    boto3 botocore google.cloud torch composer numpy hypothesis pytest _pytest rud_fakes rud_conformance
+    boto3 botocore google.cloud libcloud paramiko oci cryptography requests torch composer numpy hypothesis pytest
+    _pytest rud_fakes rud_conformance
     multiprocessing asyncio urllib.request http.client email importlib.metadata unittest
 """
 

@@ -77,7 +77,7 @@ def test_install_by_npm(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> No
 
 
 def test_install_of_what_the_system_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """sshd is the system's: where it is missing, the text says what whoever may has to run, and nothing is run."""
+    """sshd is the system's: what is there is taken; else the text says what whoever may has to run."""
     environ = {"PATH": str(tmp_path / "bin"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     there = program(tmp_path / "bin" / "sshd")
     assert _programs.SSHD.find(environ) == str(_programs.SSHD.install(environ)) == str(there)
@@ -87,6 +87,29 @@ def test_install_of_what_the_system_has(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.raises(MissingServerError, match="apt-get install --no-install-recommends openssh-server"):
             ask(environ)
     assert not _programs.SSHD.cache(environ).parent.exists()
+
+
+APT = """#!/bin/sh
+echo "$@" >> "$0.log"
+[ -e "$0.lists" ] && [ "$1" = install ] && touch "${0%/*}/sshd" && chmod +x "${0%/*}/sshd" && exit 0
+[ "$1" = update ] && touch "$0.lists"
+"""
+
+
+def test_install_by_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root has it installed, the lists of packages fetched if need be; the system's own sshd is not started."""
+    monkeypatch.setattr(_programs, "_SBIN", ())
+    monkeypatch.setattr(_programs, "_NOT_TO_BE_RUN", tmp_path / "ssh" / "not")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    program(tmp_path / "bin" / "apt-get").write_text(APT)
+    environ = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+
+    assert _programs.SSHD.install(environ) == tmp_path / "bin" / "sshd" == _programs.SSHD.install(environ)
+
+    install = "install -qq -y --no-install-recommends openssh-server"
+    log = (tmp_path / "bin" / "apt-get.log").read_text().splitlines()
+    assert log == [install, "update -qq", install]
+    assert (tmp_path / "ssh" / "not").exists()
 
 
 @pytest.mark.parametrize(("go", "said"), [(None, "no `go` on the PATH"), ("exit 7", "ended with 7")])

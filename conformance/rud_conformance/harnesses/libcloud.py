@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from libcloud.storage.drivers import s3 as drivers
 from rud_fakes.hmac_gcs import HmacGCSServer
 from rud_fakes.s3 import S3Server
+from rud_fakes.servers import Azurite, azurite
 
 from rud._registry import resolve
 from rud.backends._libcloud_providers import provider_of, whole_name
@@ -158,6 +159,30 @@ class LibcloudS3OnVersitygw(S3OnVersitygw):
     def _as(self, scope: str, **credentials: str) -> Backend:
         key = credentials.get("aws_access_key_id", self._server.address.access_key)
         return resolve(*self._by(scope, key, credentials["aws_secret_access_key"])).open()
+
+
+class LibcloudAzure(Harness):
+    """Provider ``azure_blobs``, on azurite: ``server``, which runs, or one of its own."""
+
+    limits = Limits(part=4 << 20, threshold=4 << 20, slow=True, keeps=_keeps("azure_blobs"))
+
+    def __init__(self, server: Azurite | None = None) -> None:
+        self._is_ours = server is None
+        self._server = server or azurite()
+        if self._is_ours:
+            self._server.start()
+
+    def address(self, scope: str) -> Address:
+        bucket, prefix = where(scope, nested=True)
+        self._server.make_bucket(bucket)
+        there = self._server.address
+        parts = urlsplit(there.url)
+        given = {"key": there.account, "secret": there.key, "host": parts.hostname, "port": parts.port, "secure": False}
+        return f"libcloud://{bucket}/{prefix}", {"provider": "azure_blobs", "provider_kwargs": given}
+
+    def close(self) -> None:
+        if self._is_ours:
+            self._server.stop()
 
 
 class LibcloudLocal(Harness):

@@ -46,7 +46,7 @@ class Folder(Harness):
         return f"file://{self._folder}/{scope}", {}
 
     def raw(self, scope: str) -> Raw:
-        return _Files(f"{self._folder}/{scope}")
+        return Files(f"{self._folder}/{scope}")
 
     def unfinished(self, scope: str) -> int:
         here = os.walk(f"{self._folder}/{scope}")
@@ -56,7 +56,7 @@ class Folder(Harness):
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class _Files:
+class Files:
     def __init__(self, folder: str) -> None:
         self._folder = folder
 

@@ -5,7 +5,7 @@
     with versitygw(buckets=("bucket",)) as server:
         store = S3ObjectStore("bucket", **server.backend_kwargs)
 
-moto, versitygw and fake-gcs-server are what the tests of rud need; MinIO, azurite and sshd are there on demand.
+moto, versitygw, fake-gcs-server and sshd are what the tests of rud need; MinIO and azurite are there on demand.
 
 A server is ready when ``start`` returns, and ends with the process that started it, whatever ends that. Nothing is
 installed by a test: ``MissingServerError`` says what to run. As fixtures: ``pytest_plugins = ["rud_fakes.servers"]``.
