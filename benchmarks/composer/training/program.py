@@ -17,7 +17,9 @@ BATCHES = 4
 """In an epoch."""
 
 
-def trainer(folder: Path, uploaders: list[Any], *, epochs: int = 3, callbacks: tuple[Any, ...] = (), **more: Any) -> Any:
+def trainer(
+    folder: Path, uploaders: list[Any], *, epochs: int = 3, callbacks: tuple[Any, ...] = (), **more: Any
+) -> Any:
     """A ``Trainer`` that has not begun; it saves each epoch, and writes its losses to ``folder/losses.jsonl``."""
     import torch
     from composer import Trainer
@@ -77,7 +79,7 @@ def _killed(uploader: Any, batch: int) -> Any:
 
         @staticmethod
         def kill(uploader: Any, number: signal.Signals) -> None:
-            for pid in uploader._uploader.worker_pids():
+            for pid in uploader._uploader.worker_pids():  # noqa: SLF001 - a trainer has no other way to them
                 os.kill(pid, number)
 
     return Killed()
