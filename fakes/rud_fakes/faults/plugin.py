@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -217,7 +218,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         for line in failed:
             terminalreporter.write_line(f"  {_replay(config, name, line)}")
     if left:
-        terminalreporter.write_line(f"reached and not tried: {', '.join(sorted(left))}")
+        counted = Counter(one.partition("=")[2] for one in left)
+        told = ", ".join(f"{action} at {count}" for action, count in sorted(counted.items()))
+        terminalreporter.write_line(f"not tried, of the points that were reached: {told}")
     for name, line in smallest.items():
         terminalreporter.write_line(f"{name}: the smallest plan that makes it fail\n  {_replay(config, name, line)}")
 
