@@ -17,10 +17,11 @@ PLAN = (
     "seed({seed}); refused: fs.log.append.before[kind=accepted,scope=key]~0.3=errno(ENOSPC); "
     "slow: worker.upload.begin[scope=key]~0.5=delay(0.001); again: worker.upload.stored[scope=key]#1=delay(0.001)"
 )
+Fired = Counter[tuple[str, str, int]]
 KEYS = [f"{number}" for number in range(12)]
 
 
-def _firings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, seed: int, workers: int) -> Counter[tuple[str, str, int]]:
+def _firings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, seed: int, workers: int) -> Fired:
     """What has fired while all keys were uploaded thrice, in an order of this run's own, by so many workers."""
     folder = tmp_path / f"{seed}-{workers}"
     folder.mkdir()
