@@ -51,6 +51,9 @@ class SpoolEntry:
     """The oldest segment that tells what has become of those that it comes after: kept until it has ended; 0: none."""
     kills: int = 0
     in_flight: bool = False
+    """Was given to a worker, now or before."""
+    postponed: Mapping[str, Any] | None = None
+    """Of an adopted one: what the log says of its last attempt that failed, as long as no other was begun."""
     multiparts: tuple[str, ...] = ()
     adopted: bool = False
     strays: bool = False

@@ -159,7 +159,9 @@ def _apply(record: Record, number: int, state: State) -> None:
         state.pending.pop(header["id"], None)
     elif (entry := state.pending.get(header.get("id", 0))) is not None:
         if record.kind == Kind.STARTED:
-            entry.in_flight, entry.kills = True, header["kills"]
+            entry.in_flight, entry.kills, entry.postponed = True, header["kills"], None
+        elif record.kind == Kind.POSTPONED:
+            entry.postponed = header
         elif record.kind == Kind.MULTIPART:
             entry.multiparts += (header["upload"],)
         elif record.kind == Kind.SUM:

@@ -32,9 +32,12 @@ outlasts every limit of ours."""
 PAUSES = {"initial": 0.5, "multiplier": 2.0, "maximum": 4.0}
 """Seconds: each pause is drawn from 0 to twice its number, at most ``maximum``."""
 
-CHUNK = 8 << 20
-"""Bytes of one request of a resumable upload, which are in memory; up to as many are one request in all. The SDK's own
-border, and what the service recommends at least ("Resumable uploads")."""
+WHOLE = 8 << 20
+"""Bytes up to which an object is one request: the SDK's own border."""
+
+CHUNK = 32 << 20
+"""Bytes of one request of a resumable upload, which are in memory. The service recommends at least 8 MiB ("Resumable
+uploads") and answers each; 64 MiB took 2.2 s in chunks of 8 MiB, 0.8 s of 32, 0.9 s in one (fake-gcs-server)."""
 
 LOOKS = 5
 """How often an object that is replaced again and again is looked at before a get of it fails, as one that may pass."""
@@ -100,7 +103,7 @@ class JsonStore(Backend):
         durable: bool,
         on_multipart: OnMultipart,
     ) -> PutResult:
-        if len(source) <= self.chunk:
+        if len(source) <= min(WHOLE, self.chunk):
             section = source.section(len(source))
             crc = _sums.same_as_declared(key, section.crc32c, checksum)
             with sending(key, section):

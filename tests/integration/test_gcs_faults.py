@@ -33,7 +33,8 @@ from tests.support.s3 import content
 
 @pytest.fixture(autouse=True)
 def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that what is seen is what one answer leads to."""
+    """So that what is seen is what one answer leads to, and small objects have several chunks."""
+    monkeypatch.setattr(_gcs_json.JsonStore, "chunk", CHUNK)
     monkeypatch.setattr(_gcs_json, "RETRY_FOR", 0.0)
 
 
