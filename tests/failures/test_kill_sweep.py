@@ -16,7 +16,7 @@ from rud_fakes.faults.runtime import state_of
 from rud._faultpoints import POINTS
 from tests.support.journal_store import make
 from tests.support.kill_sweep import Programs, Sweep, every_change, summary, sweep_all
-from tests.support.kill_sweep_cases import Case, drawn, home_of, pairs
+from tests.support.kill_sweep_cases import Case, Place, drawn, home_of, pairs
 from tests.support.kill_verdict import Folders
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="not offered: finds the workers of a dead program in /proc")
@@ -163,7 +163,7 @@ def test_the_judge_finds(over: Sweep, spoil: Callable[[Folders], None], word: st
 @linux
 def test_a_fault_that_has_not_come_is_a_failure(tmp_path: Path) -> None:
     """A plan whose point is never reached proves nothing, and says so."""
-    (result,) = sweep_all([Case(home_of("worker.idle"), nth=999)], tmp_path, jobs=1)
+    (result,) = sweep_all([Case(Place("send", "small", "recover.end.before"))], tmp_path, jobs=1)
 
     assert any("has fired 0 times" in line for line in result.problems)
     assert "lost or wrong in 1" in summary([result], 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -113,6 +114,42 @@ def test_a_worker_that_holds_the_interpreter(place: Place) -> None:
     assert uploader.close(PATIENCE).complete
     assert len({event["pid"] for event in place.journal("begin")}) == 2
     assert place.stored() == {"a": "a"}
+
+
+@pytest.fixture
+def little_memory() -> Iterator[Path]:
+    """A group of processes that may have 48 MiB together."""
+    roots = [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")]
+    root = next((one for one in roots if (one / "cgroup.procs").exists()), roots[1])
+    group, limits = root / f"rud-test-{os.getpid()}", ("memory.memsw.limit_in_bytes", "memory.swap.max")
+    try:
+        group.mkdir()
+        limit = next(one for name in ("memory.limit_in_bytes", "memory.max") if (one := group / name).exists())
+        limit.write_text(str(48 << 20))
+        for name in limits:
+            if (group / name).exists():
+                (group / name).write_text("0" if "swap" in name else str(48 << 20))
+    except (OSError, StopIteration) as error:
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        pytest.skip(f"not offered: no group of processes can be limited here ({error!r})")
+    yield group
+    group.rmdir()
+
+
+def test_a_worker_out_of_memory(place: Place, little_memory: Path) -> None:
+    """The kernel kills a worker that wants more than there is: its upload is sent by another, others are untouched."""
+    place.plan({"a": ["eat 256", ""]})
+    uploader = place.uploader()
+    uploader.upload(place.file("b"), "b").result(PATIENCE)
+    (pid,) = uploader.worker_pids()
+    (little_memory / "cgroup.procs").write_text(str(pid))
+    uploader.upload(place.file("a"), "a").result(PATIENCE)
+    wait_for_end(pid)
+
+    assert uploader.close(PATIENCE).complete
+    assert place.begun() == ["b", "a", "a"]
+    assert place.stored() == {"a": "a", "b": "b"}
 
 
 def test_a_worker_dies_while_the_program_ends(place: Place) -> None:

@@ -90,6 +90,8 @@ class SlowStore(LocalObjectStore):
                 self._wait_for("gate")
             case "end":
                 _end_worker()
+            case "eat":
+                _ = b"x" * (int(number) << 20)
             case "gil":  # C code that never lets another thread run
                 ctypes.PyDLL(None).poll(None, 0, int(float(number) * 1000))
             case "trickle":
