@@ -55,6 +55,12 @@ class Harness:
     ephemeral = False
     """Nothing outlives the process, so that nothing has to be cleaned up."""
 
+    @property
+    def again(self) -> str:
+        """An expression that makes it once more, for the script of a failure; "" for its class without arguments. It
+        may use ``os``, ``json`` and ``rud_conformance.at_uri``, and shows no secret."""
+        return ""
+
     def open(self, scope: str) -> Backend:
         """A new, independent instance at ``scope``."""
         spec = self.spec(scope)

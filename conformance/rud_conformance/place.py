@@ -15,6 +15,7 @@ from typing import TypeVar
 from rud._object_store import ObjectStore
 from rud._spec import StoreSpec
 from rud.downloader import Downloader
+from rud.errors import StoreError
 from rud.store import Backend, Capabilities
 from rud_conformance.harness import Harness, Limits, Raw
 from rud_conformance.verdict import HarnessError, InconclusiveError, NotOfferedError
@@ -184,6 +185,9 @@ class Place:
             made: object = ask()
         except HarnessError:
             raise
+        except StoreError as error:
+            # Only a request can raise it, and none may be made yet.
+            raise AssertionError(f"open({self.scope!r}) has asked the service, and raised {error}") from error
         except Exception as error:
             raise HarnessError(f"open({self.scope!r}) raised {type(error).__name__}: {error}") from error
         if not isinstance(made, Backend):
