@@ -158,7 +158,7 @@ def source_changes(place: Place) -> None:
 
 @case("R14")
 def destinations(place: Place) -> None:
-    """A download goes to a relative path, new nested folders, and names that a shell would change, and makes no more."""
+    """A download goes to a relative path, new nested folders, and names that shells would change, and makes no more."""
     put(place.backend, "k", b"content")
     nested = place.folder / "new" / "er" / "é $HOME.bin"
     place.store.download_object("k", nested)
