@@ -10,7 +10,7 @@ from rud_conformance.harness import Address, Harness, Limits
 from rud_conformance.harnesses import S3
 
 
-class _AtUri(Harness):
+class AtUri(Harness):
     """``answers`` is asked of the place as a whole."""
 
     _uri: str
@@ -34,7 +34,7 @@ def _from_environment(name: str, value: object) -> str:
     return f"{name!r}: {there if isinstance(value, str) else f'json.loads({there})'}"
 
 
-class _Any(_AtUri):
+class _Any(AtUri):
     """Any store that rud knows."""
 
     limits = Limits(part=1 << 20, threshold=1 << 20, slow=True)
@@ -47,7 +47,7 @@ class _Any(_AtUri):
         return f"{self._uri}/{scope}", self._given
 
 
-class _S3(_AtUri, S3):
+class _S3(AtUri, S3):
     """With parts as small as S3 allows."""
 
     def __init__(self, uri: str, backend_kwargs: Mapping[str, Any]) -> None:
@@ -55,6 +55,6 @@ class _S3(_AtUri, S3):
         self._given = backend_kwargs
 
 
-def at_uri(uri: str, backend_kwargs: Mapping[str, Any] | None = None) -> _AtUri:
+def at_uri(uri: str, backend_kwargs: Mapping[str, Any] | None = None) -> AtUri:
     """A harness at ``uri``, below which scopes begin: what ``rud conformance`` runs on."""
     return (_S3 if uri.startswith("s3://") else _Any)(uri, backend_kwargs or {})

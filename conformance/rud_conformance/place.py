@@ -38,6 +38,7 @@ class Place:
         self.scope = f"{seed}/{next(self._numbers)}"
         self._opened: list[Backend | ObjectStore | Downloader] = []
         self._fresh: list[Place] = []
+        self._making = threading.Lock()  # Guards _folder: threads of a case may ask for it at once.
         self._folder: str | None = None
         self.troubles = 0
         self.notes: list[str] = []
@@ -105,9 +106,10 @@ class Place:
     @property
     def folder(self) -> Path:
         """An empty folder of this machine."""
-        if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix="rud-conformance-")
-        return Path(self._folder)
+        with self._making:
+            if self._folder is None:
+                self._folder = tempfile.mkdtemp(prefix="rud-conformance-")
+            return Path(self._folder)
 
     def fresh(self) -> Place:
         """Another place."""

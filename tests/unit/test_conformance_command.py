@@ -17,6 +17,7 @@ import pytest
 from rud_conformance import _progress, acts, run
 from rud_conformance._journal import Journal, Written, dead_runs, state_folder
 from rud_conformance._scope import Scope
+from rud_conformance._stores import AtUri
 from rud_conformance.command import main
 from rud_conformance.registry import case_of
 from rud_conformance.verdict import HarnessError
@@ -157,6 +158,25 @@ def test_bad_input(
     assert left(f"bad-{scheme}") == []
 
 
+def test_a_harness_that_cleans_too_much(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that removes what is beside the place of the run is noticed, whatever the cases say of the backend."""
+
+    def clean(self: AtUri, scope: str) -> None:
+        run = scope.partition("/")[0]
+        for meta in list(self.open("").list("")):
+            if meta.key.startswith(run):
+                self.open("").delete(meta.key)
+
+    monkeypatch.setattr(AtUri, "clean", clean)
+    assert trial("memory://swept/below", "X01 N09") == FAILS
+    said = capsys.readouterr().out
+    assert "2 pass" in said
+    assert re.search(r"objects beside the place were changed or are gone: rud-conf-\w{10}x, ", said)
+    assert (left("swept"), journals()) == ([], [])
+
+
 def test_a_server_that_dies(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
     """The backend is not blamed for it; no further case is begun; the journal stays, and cleans up when it is back."""
     assert trial("dies://dead", "R01 N01 L01 V01 X01") == BLAME
@@ -260,7 +280,11 @@ def test_a_failure_at_a_uri_is_shown_again(
     monkeypatch.setitem(HANDLERS, "PutObject", forgetful)
     secret = "rud-conformance-secret"
     with S3Server("bucket", credentials={"KEY": secret}) as server:
-        given = {"aws_access_key_id": "KEY", "aws_secret_access_key": secret, "endpoint_url": server.url}
+        given: dict[str, object] = {
+            "aws_access_key_id": "KEY",
+            "aws_secret_access_key": secret,
+            "endpoint_url": server.url,
+        }
         given |= {"client_config": {"retries": {"total_max_attempts": 1}}, "region_name": "us-east-1"}
         assert trial("s3://bucket/some/where", "S01", "--backend-kwargs", json.dumps(given)) == FAILS
         said = capsys.readouterr().out

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import os
+import tempfile
 from pathlib import Path
 
 from rud._body import Body
@@ -15,6 +16,7 @@ from rud_conformance.acts import Trickling, coded, expect, get, holds, names, pu
 from rud_conformance.harness import Limits
 from rud_conformance.place import Place
 from rud_conformance.registry import case
+from rud_conformance.verdict import NotOfferedError
 
 
 def _round_trip(place: Place, sizes: list[int]) -> None:
@@ -154,6 +156,21 @@ def source_changes(place: Place) -> None:
             found = get(place.backend, change)
             if found not in (old, source.read_bytes()):
                 raise AssertionError(f"a file that changed ({change}) was stored as it never was")
+
+
+@case("R13", profile="soak")
+def wide_sizes(place: Place) -> None:
+    """Sizes around the largest number of 31 or 32 bits are stored and told exactly."""
+    if not place.limits.widths:
+        raise NotOfferedError("the harness names no limits.widths")
+    for width in place.limits.widths:
+        for size in ((1 << width) - 1, 1 << width, (1 << width) + 1):
+            with tempfile.TemporaryFile(dir=place.folder) as file:
+                file.truncate(size)  # without a block on disk
+                put(place.backend, "k", Body(file, size))
+            told = (place.backend.head("k").size, [meta.size for meta in place.backend.list("k")])
+            same((size, [size]), told, "the size by head and in the listing")
+            place.backend.delete("k")
 
 
 @case("R14")

@@ -377,7 +377,7 @@ class Expanded(ObjectStore):
         super().upload_object(object_name, os.path.expandvars(os.path.expanduser(os.fspath(filename))), **given)
 
 
-@mutant("copied-into-place", "D10", "a download is copied over what is there instead of renamed")
+@mutant("copied-into-place", "D24", "a download is copied over what is there instead of renamed")
 class CopiedIntoPlace(ObjectStore):
     def download_object(self, object_name: str, filename: StrPath, *rest: Any, **given: Any) -> None:
         destination = os.fspath(filename)
