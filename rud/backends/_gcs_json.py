@@ -15,6 +15,7 @@ from rud.backends._gcs_upload import TIMEOUT, Session
 from rud.errors import (
     BucketNotFoundError,
     IntegrityError,
+    ObjectExistsError,
     ObjectNotFoundError,
     ObjectStoreTransientError,
     RudError,
@@ -105,12 +106,29 @@ class JsonStore(Backend):
     ) -> PutResult:
         if len(source) <= min(WHOLE, self.chunk):
             section = source.section(len(source))
-            crc = _sums.same_as_declared(key, section.crc32c, checksum)
-            with sending(key, section):
-                stored = self._retry(self._put_whole)(key, section, mode, entry_id)
-        else:
-            stored, crc = self._put_chunks(key, source, mode, checksum, entry_id)
+            _sums.same_as_declared(key, section.crc32c, checksum)
+            return self._put_section(key, section, mode, entry_id)
+        stored, crc = self._put_chunks(key, source, mode, checksum, entry_id)
         return self._result(key, stored, len(source), crc)
+
+    def _put_section(self, key: str, section: Section, mode: PutMode, entry_id: str | None) -> PutResult:
+        """All of an object, tried again for a while."""
+        tries = 0
+
+        def once() -> dict[str, Any]:
+            nonlocal tries
+            tries += 1
+            return self._put_whole(key, section, mode, entry_id)
+
+        try:
+            with sending(key, section):
+                stored = self._retry(once)()
+        except ObjectExistsError:
+            # The answer to an earlier try may have been lost: what is there may be ours.
+            if tries > 1 and (there := self.head(key)).entry_id == entry_id and there.checksum == section.crc32c:
+                return PutResult(etag=there.etag)
+            raise
+        return self._result(key, stored, len(section), section.crc32c)
 
     def _put_whole(self, key: str, section: Section, mode: PutMode, entry_id: str | None) -> dict[str, Any]:
         """One request, tried once: a try begins with a look whether the upload was given up meanwhile."""

@@ -107,8 +107,9 @@ def checksums(place: Place) -> None:
 def entry_ids(place: Place) -> None:
     """The id of an upload is kept with the object, in one request or several, and goes when another put replaces it."""
     for size in (3, place.limits.threshold + 1):
-        put(place.backend, "k", coded(size), entry_id=f"Id-{size}_b.C")
-        same(f"Id-{size}_b.C", place.backend.head("k").entry_id, "the id")
+        name = f"Id-{size}_b.C-{'0123456789abcdef' * 4}"
+        put(place.backend, "k", coded(size), entry_id=name)
+        same(name, place.backend.head("k").entry_id, "the id")
         put(place.another(), "k", coded(size + 1), entry_id="other")
         same("other", place.backend.head("k").entry_id, "the id after another put")
         put(place.backend, "k", coded(size))
