@@ -19,7 +19,7 @@ _LIBRARY: dict[str, Value] = {
 }  # fmt: skip
 """What is tried of an action of the library. Not tried: ``stop``, ``pause`` and ``hang``, which somebody has to end."""
 _SERVER: dict[str, Value] = {"delay": _DELAY, "truncate": 1, "flip": 0, "error200": "InternalError"}
-_OF_WIRE = frozenset({"stall", "trickle"})
+_OF_WIRE = frozenset({"stall", "trickle", "duplicate"})
 _DEADLY = frozenset({"kill", "exit", "_exit"})
 _DATA = frozenset({"PutObject", "UploadPart", "UploadMedia", "UploadMultipart", "UploadChunk", "put"})
 _PARTS = frozenset({"UploadPart", "CompleteMultipartUpload", "UploadChunk"})
@@ -32,6 +32,7 @@ _STATUS: dict[str, tuple[Value, ...]] = {
     "auth.skew": ((403, "RequestTimeTooSkewed"),),
     "auth.denied_read": ((403, "AccessDenied"),),
     "store.part": ((404, "NoSuchUpload"),),
+    "store.stale_head": ((404, "NoSuchKey"),),
     "store.precondition": ((412, "PreconditionFailed"),),
     "store.quota": ((400, "EntityTooLarge"),),
     "store.redirect": ((301, "PermanentRedirect"),),
@@ -57,6 +58,8 @@ _ONLY: dict[str, frozenset[str]] = {
     "auth.denied_read": _READS,
     "store.checksum": _DATA | {"get"},
     "store.part": _PARTS,
+    "store.stale_head": frozenset({"head", "list"}),
+    "store.late_put": frozenset({"put"}),
     "store.precondition": frozenset({"put"}),
     "store.quota": frozenset({"put"}),
 }

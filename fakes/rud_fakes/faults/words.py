@@ -32,6 +32,7 @@ _DONE = {
     "stall": "nothing moves for {0} s",
     "trickle": "it moves at {0} bytes a second",
     "lost": "it is carried out, and the connection closed without an answer",
+    "duplicate": "the answer is sent twice",
     "error200": "nothing is done, and the answer is 200 with the error {0} inside",
 }
 
