@@ -98,7 +98,7 @@ class NaturalOrder(WiredBackend):
         return iter(sorted(super().list(prefix), key=order))
 
 
-@mutant("list-prefix-stripped", "L02", "white space at the end of the prefix of a listing is dropped")
+@mutant("list-prefix-stripped", "L04", "white space at the end of the prefix of a listing is dropped")
 class ListPrefixStripped(WiredBackend):
     def list(self, prefix: str) -> Iterator[ObjectMeta]:
         return super().list(prefix.rstrip())
@@ -166,7 +166,7 @@ class SumIsSigned(_Meta):
         return replace(meta, checksum=crc - (1 << 32) if crc is not None and crc >= 1 << 31 else crc)
 
 
-@mutant("short-sum", "N01", "a checksum with a leading zero byte is sent too short, and refused")
+@mutant("short-sum", "S10", "a checksum with a leading zero byte is sent too short, and refused")
 class ShortSum(WiredBackend):
     def _sum(self, data: bytes) -> int | None:
         crc = int(google_crc32c.value(data))
