@@ -38,6 +38,10 @@ def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
+def _began(one: Any) -> float:
+    return float(one["began"])
+
+
 def lines(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
