@@ -23,6 +23,10 @@ class Table:
         self.rows.append((what, ok, note))
         print(f"| {'yes' if ok else '**NO**'} | {what} | {note} |", flush=True)
 
+    def note(self, what: str, note: str) -> None:
+        """Something that is as it is."""
+        print(f"| – | {what} | {note} |", flush=True)
+
     @property
     def complete(self) -> bool:
         return all(ok for _, ok, _ in self.rows)
