@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -404,8 +405,13 @@ def test_a_folder_is_hidden_on_the_disk_before_anything_in_it_goes(
     spool.settle(accept(spool, small), Outcome.STORED)
     folder, done = Path(spool.folder), list[str]()
     sync, remove = files.sync_path, files.remove_tree
-    monkeypatch.setattr(files, "sync_path", lambda path: (done.append(f"sync {path}"), sync(path)))
-    monkeypatch.setattr(files, "remove_tree", lambda path: (done.append(f"remove {path}"), remove(path)))
+
+    def told(what: str, act: Callable[[str], None], path: str) -> None:
+        done.append(f"{what} {path}")
+        act(path)
+
+    monkeypatch.setattr(files, "sync_path", partial(told, "sync", sync))
+    monkeypatch.setattr(files, "remove_tree", partial(told, "remove", remove))
 
     assert spool.close() is None
     assert done[-2:] == [f"sync {folder.parent}", f"remove {folder.parent}/.{folder.name}"]
