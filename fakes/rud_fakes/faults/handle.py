@@ -44,6 +44,7 @@ class Faults:
         self._injectors: list[Injector] = []
         self._requests: list[Request] = []
         self._healed = threading.Event()
+        self._is_timed = False
         self._before = (dict[str, str | None](), _faultpoints.active, _faultpoints.plan)
 
     def __call__(self, plan: Plan | str) -> Self:
@@ -121,7 +122,8 @@ class Faults:
             self._before[0].setdefault(name, os.environ.get(name))
             os.environ[name] = value
         _faultpoints.active = _faultpoints.plan = None
-        if len(self._injectors) == 1:
+        if plan.rules and not self._is_timed:
+            self._is_timed = True
             timer = threading.Timer(self.limit, self._heal)
             timer.daemon = True
             timer.start()

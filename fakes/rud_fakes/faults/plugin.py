@@ -155,6 +155,8 @@ def _sweep(item: pytest.Function, nextitem: pytest.Item | None) -> None:
     item.session.testscollected += len(runs)
     for run, following in zip(runs, [*runs[1:], nextitem], strict=True):
         item.config.hook.pytest_runtest_protocol(item=run, nextitem=following)
+        if item.session.shouldfail or item.session.shouldstop:
+            break
 
 
 def _shrink(item: pytest.Function, nextitem: pytest.Item | None) -> None:
@@ -182,7 +184,7 @@ def _shrink(item: pytest.Function, nextitem: pytest.Item | None) -> None:
 
 def _again(item: pytest.Function, plan: Plan) -> pytest.Function:
     """The test once more, with fixtures of its own."""
-    again = pytest.Function.from_parent(
+    again = type(item).from_parent(
         cast(pytest.Collector, item.parent),
         name=item.name,
         callspec=getattr(item, "callspec", None),
