@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import accepting, importing, large, latency, queued, workers
+from benchmarks import accepting, guarding, importing, large, latency, queued, stores, workers
 from benchmarks.report import Row, machine, table
 from benchmarks.tools import no_warnings, workspace
 
@@ -21,6 +21,8 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Row]]] = {
     "workers": workers.run,
     "queued": queued.run,
     "importing": importing.run,
+    "stores": stores.run,
+    "guarding": guarding.run,
 }
 _RESULTS = Path(__file__).parent / "results"
 

@@ -180,7 +180,7 @@ def _look(backend: Backend, job: Job) -> Verdict | None:
         return Verdict("stored")
     if there.entry_id is not None:
         # The uploads of this run are sent in their order: what has a later id was sent by a clock that was ahead.
-        return Verdict("superseded") if job.adopted and there.entry_id > job.entry_id else None
+        return Verdict("superseded") if job.adopted and there.entry_id > f"{job.accepted_ns:016x}" else None
     newer = there.last_modified is not None and there.last_modified * 1e9 >= job.accepted_ns - WHOLE_MTIME
     if newer and not job.force:
         return Verdict("aside", reason="the store holds an object that is newer than this upload and not ours")

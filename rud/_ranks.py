@@ -62,13 +62,21 @@ class RankInfo:
         ``ConfigurationError`` names the variables seen when one of a pair is missing, when one is not a whole number,
         when they contradict each other, or when ``RANK`` and ``WORLD_SIZE`` contradict ``torch.distributed``.
         """
-        return _Reader(environ, modules).read()
+        return _Reader(environ, modules).read()[0]
+
+
+def explained(
+    environ: Mapping[str, str] = os.environ, modules: Mapping[str, Any] = sys.modules
+) -> tuple[RankInfo, str]:
+    """``RankInfo.from_environment``, and which launcher was taken for the one that started this process, and why."""
+    return _Reader(environ, modules).read()
 
 
 @dataclass(frozen=True, slots=True)
 class _Launcher:
     """The names that one launcher gives to the five numbers; of several for the node the first that is set counts."""
 
+    title: str
     rank: str
     world_size: str
     local_rank: str
@@ -80,15 +88,27 @@ class _Launcher:
         return (self.rank, self.world_size, self.local_rank, self.local_world_size, *self.nodes)
 
 
-OURS = _Launcher("RUD_RANK", "RUD_WORLD_SIZE", "RUD_LOCAL_RANK", "RUD_LOCAL_WORLD_SIZE", ("RUD_NODE_RANK",))
-TORCHRUN = _Launcher("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", ("NODE_RANK", "GROUP_RANK"))
+OURS = _Launcher(
+    "your own word", "RUD_RANK", "RUD_WORLD_SIZE", "RUD_LOCAL_RANK", "RUD_LOCAL_WORLD_SIZE", ("RUD_NODE_RANK",)
+)
+TORCHRUN = _Launcher(
+    "torchrun or alike", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", ("NODE_RANK", "GROUP_RANK")
+)
 # OMPI_COMM_WORLD_NODE_RANK is left out on purpose: it counts the processes of a node, not the nodes.
 OPEN_MPI = _Launcher(
-    "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"
+    "Open MPI",
+    "OMPI_COMM_WORLD_RANK",
+    "OMPI_COMM_WORLD_SIZE",
+    "OMPI_COMM_WORLD_LOCAL_RANK",
+    "OMPI_COMM_WORLD_LOCAL_SIZE",
 )
-PMI = _Launcher("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS")
-LSF = _Launcher("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_RANK", "JSM_NAMESPACE_LOCAL_SIZE")
-SLURM = _Launcher("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE", ("SLURM_NODEID",))
+PMI = _Launcher("MPICH or Intel MPI", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS")
+LSF = _Launcher(
+    "LSF jsrun", "JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_RANK", "JSM_NAMESPACE_LOCAL_SIZE"
+)
+SLURM = _Launcher(
+    "SLURM srun", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE", ("SLURM_NODEID",)
+)
 SLURM_TASKS = "SLURM_STEP_TASKS_PER_NODE"
 LAUNCHERS = (OURS, TORCHRUN, OPEN_MPI, PMI, LSF, SLURM)
 
@@ -100,14 +120,23 @@ class _Reader:
     def __init__(self, environ: Mapping[str, str], modules: Mapping[str, Any]) -> None:
         self._environ = environ
         self._modules = modules
+        self._why = ""
 
-    def read(self) -> RankInfo:
+    def read(self) -> tuple[RankInfo, str]:
         try:
             found = self._launched(OURS) or self._torch() or self._from_variables() or self._from_modules()
-            return self._completed(found or RankInfo())
+            info = self._completed(found or RankInfo())
+            return info, self._why or self._why_alone()
         except ConfigurationError as error:
             seen = ", ".join(f"{name}={self._environ[name]!r}" for name in sorted(VARIABLES) if name in self._environ)
             raise ConfigurationError(f"{error}; seen: {seen or 'no variable'}") from None
+
+    def _why_alone(self) -> str:
+        if SLURM.rank in self._environ:
+            return (
+                "a single process: SLURM's variables are there, but this is a batch script or a shell, no step of srun"
+            )
+        return "a single process: no launcher has left its variables"
 
     def _from_variables(self) -> RankInfo | None:
         for launcher in (TORCHRUN, OPEN_MPI, PMI, LSF):
@@ -126,6 +155,7 @@ class _Reader:
                 there, missing = missing, there
             raise ConfigurationError(f"{there} is set but {missing} is not; set both, or RUD_RANK and RUD_WORLD_SIZE")
         nodes = [number for name in launcher.nodes if (number := self._number(name)) is not None]
+        self._why = f"{self._title(launcher)}: {', '.join(name for name in launcher.names if name in self._environ)}"
         return _info(
             rank,
             world_size,
@@ -133,6 +163,13 @@ class _Reader:
             self._tasks_of_node(nodes) if launcher is SLURM else self._number(launcher.local_world_size),
             nodes[0] if nodes else None,
         )
+
+    def _title(self, launcher: _Launcher) -> str:
+        if launcher is TORCHRUN and "TORCHELASTIC_RUN_ID" in self._environ:
+            return "torchrun"
+        if launcher is TORCHRUN and "NODE_RANK" in self._environ:
+            return "Composer's launcher, or Ray Train"
+        return launcher.title
 
     def _tasks_of_node(self, nodes: list[int]) -> int | None:
         """SLURM's ``2(x3),1`` is two tasks on each of three nodes, then one: the step's own figure, where
@@ -159,6 +196,8 @@ class _Reader:
             if self._number(name) not in (None, number):
                 raise ConfigurationError(f"torch.distributed says {rank} of {world_size}, which contradicts {name}")
         launched = self._launched_alike(rank, world_size)
+        more = f"; the local numbers by {self._why}" if launched else ""
+        self._why = f"torch.distributed, which is initialised{more}"
         return launched or _info(rank, world_size, None, None, None)
 
     def _launched_alike(self, rank: int, world_size: int) -> RankInfo | None:
@@ -172,11 +211,13 @@ class _Reader:
         # Local ranks would cost mpi4py a collective call, in which a rank that builds no uploader would be missing.
         mpi = self._modules.get("mpi4py.MPI")
         if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized():
+            self._why = "mpi4py, which is initialised"
             return _info(int(mpi.COMM_WORLD.Get_rank()), int(mpi.COMM_WORLD.Get_size()), None, None, None)
         jax = self._modules.get("jax")
         # Asked before jax.distributed is initialised, process_index() would claim the accelerators.
         is_initialized = getattr(getattr(jax, "distributed", None), "is_initialized", None)
         if jax is not None and is_initialized is not None and is_initialized():
+            self._why = "jax.distributed, which is initialised"
             return _info(int(jax.process_index()), int(jax.process_count()), None, None, None)
         return None
 
@@ -186,6 +227,10 @@ class _Reader:
         said = found.node_rank if node_rank is None and not found.node_rank_derived else node_rank
         if local_rank is None and local_world_size is None and node_rank is None:
             return found
+        own = (OURS.local_rank, OURS.local_world_size, *OURS.nodes)
+        if not self._why.startswith(OURS.title):
+            named = ", ".join(name for name in own if name in self._environ)
+            self._why = f"{self._why or self._why_alone()}; {OURS.title}: {named}"
         return _info(
             found.rank,
             found.world_size,

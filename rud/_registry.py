@@ -67,6 +67,7 @@ def _file_uri(path: str) -> str:
 
 
 _BUILT_IN = {
+    "composer": _Scheme("rud.backends.composer:ComposerObjectStore"),
     "file": _Scheme("rud.backends.local:LocalObjectStore", split=_split_folder),
     "gs": _Scheme("rud.backends.gcs:GCSObjectStore", extra="gcs", library="google-cloud-storage"),
     "libcloud": _Scheme(
@@ -145,6 +146,12 @@ def _text(path: str | bytes) -> str:
 
 
 def _parsed(uri: str) -> tuple[str, str]:
+    if uri.lower().startswith("dbfs:"):
+        raise ConfigurationError(
+            f"{uri!r}: Databricks volumes are reached through Composer's store: 'composer://a-name-for-it' with "
+            "backend_kwargs={'store': 'composer.utils.object_store:UCObjectStore', "
+            "'arguments': {'path': 'Volumes/catalog/schema/volume'}}"
+        )
     name, separator, rest = uri.partition("://")
     if not separator:
         meant = _file_uri(uri)

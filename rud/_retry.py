@@ -44,27 +44,40 @@ class RetryPolicy:
 class RetryBudget:
     """Keeps retries from multiplying the load on a service that is already in trouble.
 
-    Every first attempt pays in ``share`` of a retry, time pays in ``rate`` a second, each retry takes one out; a retry
-    that finds nothing waits until it is earned. So retries are at most ``share`` of the requests plus ``rate`` a
-    second, after the ``capacity`` saved up is spent.
+    A retry takes a token, and waits while there is none. Every first attempt earns ``share`` of one, every second
+    ``rate``, every upload that is stored ``reward``. So while nothing is stored, retries are at most ``share`` of the
+    first attempts plus ``rate`` a second, after the ``capacity`` saved up is spent; when the service is back, they
+    double with every answer; and as long as a third of all attempts succeeds, none waits.
     """
 
     capacity: float = 10.0
-    share: float = 0.1
+    share: float = 0.05
     rate: float = 0.1
+    reward: float = 2.0
     _tokens: float = field(default=10.0, init=False)
-    _at: float | None = field(default=None, init=False)
+    _at: float = field(default=0.0, init=False)
 
     def first_attempt(self) -> None:
-        self._tokens = min(self.capacity, self._tokens + self.share)
+        self._earn(self.share)
 
-    def reserve(self, now: float) -> float:
-        """Take one retry; the seconds until it is earned."""
-        if self._at is not None:
-            self._tokens = min(self.capacity, self._tokens + (now - self._at) * self.rate)
+    def stored(self) -> None:
+        self._earn(self.reward)
+
+    def take(self, now: float) -> bool:
+        """Whether a retry may start now; then its token is spent."""
+        self._earn((now - self._at) * self.rate)
         self._at = now
+        if self._tokens < 1.0 - 1e-9:
+            return False
         self._tokens -= 1.0
-        return max(0.0, -self._tokens / self.rate)
+        return True
+
+    def next_token(self) -> float:
+        """When time alone will have earned a token."""
+        return self._at + (1.0 - self._tokens) / self.rate
+
+    def _earn(self, tokens: float) -> None:
+        self._tokens = min(self.capacity, self._tokens + tokens)
 
 
 class Blame(enum.Enum):

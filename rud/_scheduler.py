@@ -6,17 +6,19 @@
 - ``after`` holds an upload back until those it names are stored. A superseded one passes its dependents to its
   successor;
   a failed or cancelled one fails them.
-- In a hurry the newest accepted goes first, and before it what it comes after.
+- A retry that was charged to its upload waits for a token of the budget, the first that was due first.
+- In a hurry the newest accepted goes first, and before it what it comes after, and no retry waits for a token.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from rud._retry import RetryBudget
 from rud._transfer import TERMINAL, Event, Order, Transfer, UploadState
 from rud.errors import DependencyFailedError
 
@@ -40,6 +42,8 @@ class Scheduler:
         self._keys: dict[str, list[Transfer]] = {}
         self._ready: list[tuple[Order, int, int, Transfer]] = []
         self._due: list[tuple[float, int, Transfer]] = []
+        self._rationed: deque[Transfer] = deque()
+        self._budget = RetryBudget()
         self._quiet: dict[str, tuple[float, int]] = {}
         self._frozen: set[str] = set()
         self._turn = itertools.count()
@@ -123,8 +127,7 @@ class Scheduler:
         """The next upload to hand to a worker, now marked as uploading; ``None`` when none may start."""
         if self.held:
             return None
-        while self._due and self._due[0][0] <= now:
-            self._wake(heapq.heappop(self._due)[2])
+        self._wake_due(now)
         while self._ready:
             order, _, _, transfer = self._ready[0]
             if order is Order.SUSPECT and self.uploading:
@@ -133,6 +136,8 @@ class Scheduler:
             if not self._may_start(transfer, now):
                 continue
             transfer.apply(Event.STARTED)
+            if transfer.tries == 0:
+                self._budget.first_attempt()
             transfer.tries += 1
             self.uploading += 1
             return transfer
@@ -140,10 +145,16 @@ class Scheduler:
 
     def next_due(self) -> float | None:
         """When a waiting upload may start next, as far as time decides it."""
-        return self._due[0][0] if self._due and not self.held else None
+        if self.held:
+            return None
+        times = [self._due[0][0]] if self._due else []
+        if self._rationed:
+            times.append(self._budget.next_token())
+        return min(times, default=None)
 
     def stored(self, transfer: Transfer) -> Effects:
         """The store has it."""
+        self._budget.stored()
         return self._end_of_attempt(transfer, Event.SUCCEEDED)
 
     def freeze(self, key: str) -> None:
@@ -168,7 +179,8 @@ class Scheduler:
         return effects
 
     def postpone(self, transfer: Transfer, until: float) -> Effects:
-        """Another attempt no earlier than ``until``, behind the keys that wait by then."""
+        """Another attempt no earlier than ``until``, behind the keys that wait by then; later, when ``attempts`` says
+        that it is a retry and the budget has none left."""
         effects = Effects()
         self.uploading -= 1
         transfer.apply(Event.POSTPONED)
@@ -198,6 +210,19 @@ class Scheduler:
         effects = Effects()
         self._end(transfer, Event.WITHDRAWN, effects)
         return effects
+
+    def _wake_due(self, now: float) -> None:
+        while self._due and self._due[0][0] <= now:
+            transfer = heapq.heappop(self._due)[2]
+            if transfer.attempts and transfer.state is UploadState.RETRYING:
+                self._rationed.append(transfer)
+            else:
+                self._wake(transfer)
+        while self._rationed:
+            waits = self._rationed[0].state is UploadState.RETRYING
+            if waits and not self._hurried and not self._budget.take(now):
+                return
+            self._wake(self._rationed.popleft())
 
     def _wake(self, transfer: Transfer) -> None:
         if transfer.state is UploadState.RETRYING:

@@ -16,7 +16,7 @@ from rud._attempt import Job
 from rud._clock import Clock
 from rud._frames import Message
 from rud._monitor import Monitor
-from rud._retry import Blame, Destination, RetryBudget, RetryPolicy
+from rud._retry import Blame, Destination, RetryPolicy
 from rud._scheduler import Effects, Scheduler
 from rud._spool import Outcome, Spool, SpoolEntry
 from rud._transfer import Order, Transfer, UploadState
@@ -73,14 +73,11 @@ class Settling:
     """Uploads whose bytes were sent, more than once for some."""
     _effects: deque[Transfer] = field(default_factory=deque)
     _doubted: list[tuple[Transfer, Exception]] = field(default_factory=list)
-    _budget: RetryBudget = field(default_factory=RetryBudget)
 
     def job_for(self, transfer: Transfer) -> Job:
         """What the worker is told; that it is about to be sent is in the log before."""
         entry = transfer.entry
         self.spool.started(entry, kills=entry.kills)
-        if transfer.attempts == 0:
-            self._budget.first_attempt()
         return Job(
             id=entry.id,
             key=entry.key,
@@ -92,7 +89,7 @@ class Settling:
             overwrite=entry.overwrite,
             entry_id=entry.wire_id,
             durable=self.durable or entry.owner.log.fsync,
-            accepted_ns=entry.id,
+            accepted_ns=entry.accepted_ns,
             adopted=entry.adopted,
             look=entry.adopted or transfer.attempts > 0,
             # Only what an earlier run has left may be too old to be sent: nobody waited with this one.
@@ -170,12 +167,12 @@ class Settling:
                 return
             if blame is Blame.UNDECIDED:
                 self._doubted.append((transfer, error))
-            until = now + self.policy.delay(transfer.attempts + 1, error, self.chance)
-            self._decide(lambda: self.scheduler.postpone(transfer, until))
+            delay = self.policy.delay(transfer.attempts + 1, error, self.chance)
+            self._postpone(transfer, error, now, delay)
         elif isinstance(error, BucketNotFoundError | ConfigurationError):
             with self.monitor.lock:
                 self.destination.refuse(error, now)
-            self._decide(lambda: self.scheduler.postpone(transfer, now))
+            self._postpone(transfer, error, now, 0.0)
         else:
             if not isinstance(error, IntegrityError):
                 self._answered(now)
@@ -219,11 +216,15 @@ class Settling:
         if transfer.attempts >= self.policy.attempts:
             self._fail(transfer, error)
             return
-        delay = max(self.policy.delay(transfer.attempts, error, self.chance), self._budget.reserve(now))
+        delay = self.policy.delay(transfer.attempts, error, self.chance)
         logger.warning(
-            "attempt %d of %d at %s failed, the next in %.1f s: %s",
+            "attempt %d of %d at %s failed, the next in %.1f s or more: %s",
             transfer.attempts, self.policy.attempts, self.uri(transfer.entry.key), delay, error,
         )  # fmt: skip
+        self._postpone(transfer, error, now, delay)
+
+    def _postpone(self, transfer: Transfer, error: Exception, now: float, delay: float) -> None:
+        self.spool.postponed(transfer.entry, error, tries=transfer.tries, due=self.clock.time_ns() + round(delay * 1e9))
         self._decide(lambda: self.scheduler.postpone(transfer, now + delay))
 
     def _answered(self, now: float) -> None:

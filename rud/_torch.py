@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rud._clock import SystemClock
-from rud._peers import Peers
+from rud._peers import Board, Peers
 from rud.errors import ConfigurationError
 
 
@@ -17,15 +17,33 @@ def of_logger(rank: int, world_size: int, *, timeout: float, modules: Mapping[st
     """The other ranks of this run, by an initialised ``torch.distributed``; ``None`` where there is none.
 
     Each call speaks under a name of its own, so that two loggers of a run do not meet: all ranks have to begin theirs
-    in the same order.
+    in the same order. ``ConfigurationError`` when torch says something else about this rank.
     """
-    distributed = modules.get("torch.distributed")
     number = next(_LOGGERS)
-    if world_size == 1 or distributed is None or not distributed.is_available() or not distributed.is_initialized():
+    distributed = _initialised(modules)
+    if distributed is None:
+        return None
+    theirs = int(distributed.get_rank()), int(distributed.get_world_size())
+    if theirs != (rank, world_size):
+        raise ConfigurationError(
+            f"this rank takes itself for {rank} of {world_size}, and torch.distributed for {theirs[0]} of {theirs[1]}: "
+            "all ranks have to agree on how many they are; `rud env` prints the variables"
+        )
+    if world_size == 1:
         return None
     wait = threading.Event().wait
     board = _TorchBoard(distributed, f"rud/logger/{number}")
     return Peers(board, rank, world_size, clock=SystemClock(), wait=wait, timeout=timeout)
+
+
+def board_of_saves(modules: Mapping[str, Any] = sys.modules) -> Board | None:
+    """Where the ranks tell each other which files of a checkpoint are stored; ``None`` for one that is alone. A board
+    of its own for each call, as ``of_logger``."""
+    number = next(_SAVERS)
+    distributed = _initialised(modules)
+    if distributed is None or int(distributed.get_world_size()) == 1:
+        return None
+    return _TorchBoard(distributed, f"rud/saves/{number}")
 
 
 def of_group(
@@ -38,8 +56,8 @@ def of_group(
     """
     if group is None:
         return None
-    distributed = modules.get("torch.distributed")
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+    distributed = _initialised(modules)
+    if distributed is None:
         raise ConfigurationError(
             "process_group was given, but torch.distributed is not initialised: initialise it first"
         )
@@ -56,7 +74,15 @@ def of_group(
     return Peers(board, rank, world_size, clock=SystemClock(), wait=wait, timeout=timeout)
 
 
+def _initialised(modules: Mapping[str, Any]) -> Any:
+    distributed = modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return None
+    return distributed
+
+
 _LOGGERS = itertools.count()
+_SAVERS = itertools.count()
 _UPLOADERS: dict[str, itertools.count[int]] = {}
 
 

@@ -25,7 +25,7 @@ from rud._report import Report
 from rud._together import Together
 from rud._torch import of_logger
 from rud.downloader import Downloader
-from rud.errors import PoolClosedError
+from rud.errors import ConfigurationError, PoolClosedError
 from rud.store import check_key
 from rud.upload import Upload
 from rud.uploader import Uploader
@@ -145,9 +145,9 @@ class RemoteUploaderDownloader:
         """Start the workers; on rank 0 also see whether the destination can be written to, which leaves nothing there.
 
         Raises ``RuntimeError`` when it was called before; ``ConfigurationError`` when the template has a variable that
-        nobody tells here, or the store's class refuses its arguments; and the error of the store (a missing bucket, a
-        refusal, no answer) after ``num_attempts``. All is then closed again, and ``init`` may be tried again; so it may
-        after ``post_close``.
+        nobody tells here, ``state.device`` is no device, torch numbers this rank otherwise, or the store's class
+        refuses its arguments; and the error of the store (a missing bucket, a refusal, no answer) after
+        ``num_attempts``. All is then closed again, and ``init`` may be tried again; so it may after ``post_close``.
         """
         if self._uploader is not None:
             raise RuntimeError("init was called before: this logger serves one run at a time, until post_close")
@@ -155,10 +155,11 @@ class RemoteUploaderDownloader:
         # A variable without a value is refused here, not at the first upload.
         self._template.render("file", state.run_name, rank)
         together = Together(of_logger(rank.rank, rank.world_size, timeout=self._peer_timeout), rank.rank)
-        self._uploader = together.begin(lambda: self._probed(rank))
+        self._uploader = together.begin(lambda: self._probed(rank, state.device))
         self._run_name, self._rank, self._together, self._closed = state.run_name, rank, together, False
 
-    def _probed(self, rank: RankInfo) -> Uploader:
+    def _probed(self, rank: RankInfo, device: object) -> Uploader:
+        _check_device(device)
         uploader = Uploader(
             self._uri,
             backend_kwargs=self._backend_kwargs,
@@ -202,8 +203,10 @@ class RemoteUploaderDownloader:
         It needs no limit: each upload is bounded by its own limits, its attempts and ``outage_timeout``. With
         ``torch.distributed`` initialised before ``init``, all ranks have to call it, and it returns on all of them, or
         raises on all of them: the error of the rank that has one, or ``PeerLostError`` naming a rank that has given no
-        sign of life for ``peer_timeout`` seconds, or has left. ``device`` is not used: no tensor is sent.
+        sign of life for ``peer_timeout`` seconds, or has left. ``device`` is a trainer's (``state.device``) or
+        ``None``, else ``ConfigurationError``; it is not used: no tensor is sent.
         """
+        _check_device(device)
         if self._uploader is not None:
             self._together.wait(self._uploader)
 
@@ -251,6 +254,9 @@ class RemoteUploaderDownloader:
         ``FileExistsError`` at a later event. A file whose name ends in ``.symlink`` is sent when what it leads to is
         stored, and fails if that fails.
         """
+        self._accept(remote_file_name, file_path, overwrite=overwrite)
+
+    def _accept(self, remote_file_name: str, file_path: str | PathLike[str], *, overwrite: bool) -> Upload:
         if self._closed:
             raise PoolClosedError(
                 f"{remote_file_name!r} was offered after close: nothing was accepted. "
@@ -260,7 +266,7 @@ class RemoteUploaderDownloader:
             raise RuntimeError(f"{remote_file_name!r} was offered before init: nothing was accepted; call init first")
         key = self._key(remote_file_name)
         after = self._what_it_names(remote_file_name, file_path)
-        self._uploader.upload(file_path, key, overwrite=overwrite, after=after)
+        return self._uploader.upload(file_path, key, overwrite=overwrite, after=after)
 
     def download_file(
         self,
@@ -342,6 +348,12 @@ class RemoteUploaderDownloader:
             )
         rank = self._rank or RankInfo.from_environment()
         return self._template.render(check_key(remote_file_name), self._run_name, rank)
+
+
+def _check_device(device: object) -> None:
+    """Composer's have the method by which it sends a tensor; nothing of it is used here."""
+    if device is not None and not hasattr(device, "tensor_to_device"):
+        raise ConfigurationError(f"a device is a trainer's own (state.device) or None, not {device!r}")
 
 
 def _bind() -> None:

@@ -26,6 +26,8 @@ settings.register_profile(
     "ci", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("deep", settings.get_profile("ci"), derandomize=False, max_examples=2000, print_blob=True)
+# For the other Pythons of .ci/run: fewer of the same examples.
+settings.register_profile("light", settings.get_profile("ci"), max_examples=25)
 # A --hypothesis-profile on the command line comes later and wins.
 settings.load_profile("ci")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rud_conformance._stores import at_uri as at_uri
     from rud_conformance.harness import Harness as Harness
     from rud_conformance.harness import Limits as Limits
     from rud_conformance.suite import ConformanceSuite as ConformanceSuite
 
-__all__ = ["ConformanceSuite", "Harness", "Limits"]
-_WHERE = {"ConformanceSuite": "suite", "Harness": "harness", "Limits": "harness"}
+__all__ = ["ConformanceSuite", "Harness", "Limits", "at_uri"]
+_WHERE = {"ConformanceSuite": "suite", "Harness": "harness", "Limits": "harness", "at_uri": "_stores"}
 
 
 def __getattr__(name: str) -> object:

@@ -7,7 +7,7 @@ import importlib.util
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from rud.cli.arguments import add_backend_kwargs, backend_kwargs, seconds
 from rud.cli.folders import left_as_found
 from rud.errors import RudError
 from rud_conformance._journal import Journal, Written, dead_runs, state_folder
-from rud_conformance._scope import Scope, canaries
+from rud_conformance._scope import Scope, canaries, within
+from rud_conformance.quirks import SERVERS, known
 from rud_conformance.registry import PROFILES
 from rud_conformance.report import BACKEND_FAILS, HARNESS_FAILS, console, exit_code, json_line, matrix
 from rud_conformance.run import BUDGETS, Budget, Run
@@ -27,7 +28,6 @@ from rud_conformance.verdict import HarnessError, Result, Verdict
 
 if TYPE_CHECKING:
     from rud.cli import Subparsers
-    from rud_conformance._stores import AtS3, AtUri
 
 CODES = """\
 exit codes of this command:
@@ -38,6 +38,8 @@ exit codes of this command:
 """
 _ENDS_WITHIN = 10.0
 """Seconds that a case which is under way has to end when the run is stopped."""
+_SEEN_WITHIN = 60.0
+"""Seconds for the requests that show what a server gets wrong."""
 
 
 def add(subparsers: Subparsers) -> None:
@@ -92,6 +94,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--yes", action="store_true", help="also where it is no emulator on this machine")
     parser.add_argument("--seed", type=int, help="other examples than the same ones each time")
     parser.add_argument("--limit", type=seconds, metavar="SECONDS", help="give up a case after so long")
+    parser.add_argument("--server", choices=("none", *SERVERS), help="whose defects are known (default: as it says)")
     parser.add_argument("--require", action="append", default=[], metavar="ID", help="a case or capability; repeatable")
     parser.add_argument("--json", dest="json_lines", metavar="FILE", help="append each result to FILE, a line each")
     parser.add_argument("--markdown", metavar="FILE", help="write the results to FILE, as a table")
@@ -144,7 +147,12 @@ def _conformance(given: argparse.Namespace) -> int:
     for journal in dead_runs(asked.uri, state_folder()):
         _say(f"an earlier run was killed here; removing what it left below {journal.written.scopes}/")
         _removed(Scope(asked.spec, journal.written, asked.patience), journal)
-    harness = _harness(asked)
+    name = _server_of(asked)
+    from rud_conformance._stores import at_uri
+
+    harness = at_uri(asked.uri, asked.arguments)
+    if name:
+        harness.limits = replace(harness.limits, keeps=SERVERS[name].keeps)
     run = Run(harness, given.profile, seed=given.seed, limit=asked.budget.limit)
     scope = Scope(asked.spec, Written(asked.uri, run.scopes, canaries(run.scopes)), asked.patience)
     harness.answers = scope.answers
@@ -152,19 +160,26 @@ def _conformance(given: argparse.Namespace) -> int:
         if not scope.is_empty():
             raise HarnessError(f"{asked.uri} is not empty: give a place where nothing is, below a prefix of its own")
         with left_as_found(asked.spec):
-            return _tried(run, scope, asked)
+            return _tried(run, scope, asked, name)
     finally:
         run.harness.close()
         scope.close()
 
 
-def _harness(asked: _Asked) -> AtUri | AtS3:
-    from rud_conformance._stores import AtS3, AtUri
+def _server_of(asked: _Asked) -> str | None:
+    """The server whose defects are known, if the store is on one."""
+    given: str | None = asked.given.server
+    if asked.spec.scheme != "s3" and given not in (None, "none"):
+        raise HarnessError(f"--server {given} is for s3 URIs: {asked.uri} does not lead to one")
+    if asked.spec.scheme != "s3" or given:
+        return None if given == "none" else given
+    from rud_conformance._servers import server_at
 
-    return (AtS3 if asked.spec.scheme == "s3" else AtUri)(asked.uri, asked.arguments)
+    endpoint = str(asked.spec.arguments.get("endpoint_url") or "")
+    return server_at(endpoint) if endpoint else None
 
 
-def _tried(run: Run, scope: Scope, asked: _Asked) -> int:
+def _tried(run: Run, scope: Scope, asked: _Asked, server: str | None) -> int:
     from rud_conformance._progress import announcement, results
 
     journal = Journal.begin(scope.written, state_folder())
@@ -173,7 +188,7 @@ def _tried(run: Run, scope: Scope, asked: _Asked) -> int:
     try:
         _say(announcement(run, asked.budget, scope.written, journal.path))
         scope.set_canaries()
-        for result in results(run, asked.budget, scope.answers):
+        for result in results(run, asked.budget, scope.answers, _known(scope, server)):
             found.append(result)
             if asked.given.json_lines:
                 with open(asked.given.json_lines, "a", encoding="utf-8") as file:
@@ -185,6 +200,18 @@ def _tried(run: Run, scope: Scope, asked: _Asked) -> int:
         ended = run.stop(min(_ENDS_WITHIN, asked.patience))
         clean = _removed(scope, journal, ended=ended)
     return _verdict(found, touched, asked, clean=clean)
+
+
+def _known(scope: Scope, server: str | None) -> Mapping[str, str]:
+    """The cases that ``server`` makes fail, each with why."""
+    if server is None:
+        return {}
+    from rud_conformance._servers import seen
+
+    below = f"{scope.written.scopes}/quirks"
+    found = within(_SEEN_WITHIN, "show what it gets wrong", lambda: seen(server, scope.backend, below))
+    _say(str(found))
+    return known(*found.shown)
 
 
 def _verdict(found: list[Result], touched: list[str], asked: _Asked, *, clean: bool) -> int:

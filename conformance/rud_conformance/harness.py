@@ -32,6 +32,9 @@ class Limits:
     threshold: int = 1024
     page: int = 1000
     slow: bool = False
+    widths: tuple[int, ...] = ()
+    """Bits in which a number of bytes may have been kept, where the store has room for as many bytes: 31, say, and
+    32. For the profile ``soak``."""
     keeps: Callable[[str], bool] | None = None
     """Keys that the *store* keeps as they are, where it is known not to keep others whatever the backend does: those
     are drawn by no generated case. The cases of families try them all the same; see ``ConformanceSuite.known``."""
@@ -54,6 +57,12 @@ class Harness:
     limits = Limits()
     ephemeral = False
     """Nothing outlives the process, so that nothing has to be cleaned up."""
+
+    @property
+    def again(self) -> str:
+        """An expression that makes it once more, for the script of a failure; "" for its class without arguments. It
+        may use ``os``, ``json`` and ``rud_conformance.at_uri``, and shows no secret."""
+        return ""
 
     def open(self, scope: str) -> Backend:
         """A new, independent instance at ``scope``."""

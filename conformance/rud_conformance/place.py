@@ -15,6 +15,7 @@ from typing import TypeVar
 from rud._object_store import ObjectStore
 from rud._spec import StoreSpec
 from rud.downloader import Downloader
+from rud.errors import StoreError
 from rud.store import Backend, Capabilities
 from rud_conformance.harness import Harness, Limits, Raw
 from rud_conformance.verdict import HarnessError, InconclusiveError, NotOfferedError
@@ -37,6 +38,7 @@ class Place:
         self.scope = f"{seed}/{next(self._numbers)}"
         self._opened: list[Backend | ObjectStore | Downloader] = []
         self._fresh: list[Place] = []
+        self._making = threading.Lock()  # Guards _folder: threads of a case may ask for it at once.
         self._folder: str | None = None
         self.troubles = 0
         self.notes: list[str] = []
@@ -104,9 +106,10 @@ class Place:
     @property
     def folder(self) -> Path:
         """An empty folder of this machine."""
-        if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix="rud-conformance-")
-        return Path(self._folder)
+        with self._making:
+            if self._folder is None:
+                self._folder = tempfile.mkdtemp(prefix="rud-conformance-")
+            return Path(self._folder)
 
     def fresh(self) -> Place:
         """Another place."""
@@ -184,6 +187,9 @@ class Place:
             made: object = ask()
         except HarnessError:
             raise
+        except StoreError as error:
+            # Only a request can raise it, and none may be made yet.
+            raise AssertionError(f"open({self.scope!r}) has asked the service, and raised {error}") from error
         except Exception as error:
             raise HarnessError(f"open({self.scope!r}) raised {type(error).__name__}: {error}") from error
         if not isinstance(made, Backend):

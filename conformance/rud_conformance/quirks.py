@@ -1,18 +1,35 @@
 """What the servers that the suite runs on get wrong: the cases that fail there for that reason, and the exchange that
-shows it. Each is tried by a test, which fails when the server is mended.
+shows it. A test makes each of them, and fails when the server is mended; ``rud conformance`` makes it, too.
 
 There are none of fake-gcs-server: what it gets wrong takes faults to be seen, and those are made on ``rud_fakes.gcs``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Headers = Mapping[str, str]
+Answer = tuple[int, str, Headers]
+"""Status, body and headers, whose names are in lower case."""
+
+
+class Asked(Protocol):
+    """Requests as they are written, to an empty place of a server. ``path``: from there on."""
+
+    def ask(self, method: str, path: str, body: bytes = b"", headers: Headers | None = None) -> Answer: ...
+
+    def listed(self) -> list[str]:
+        """The paths of what is there, decoded."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
     """One defect of ``server``. ``request`` is answered by ``answer``, and not by ``instead``, which the service that
-    it stands for documents. ``cases`` fail because of it, on whatever backend."""
+    it stands for documents. ``cases`` fail because of it, on whatever backend. ``shows``: whether it still does, by
+    making the request."""
 
     id: str
     server: str
@@ -21,6 +38,55 @@ class Quirk:
     answer: str
     instead: str
     cases: tuple[str, ...]
+    shows: Callable[[Asked], bool] = field(repr=False)
+
+    @property
+    def told(self) -> str:
+        """It, for a person."""
+        return f"{self.id}: {self.server}: {self.defect}"
+
+
+def _stored_as(path: str, name: str) -> Callable[[Asked], bool]:
+    """An object that is put at ``path`` is listed as ``name``."""
+
+    def shows(place: Asked) -> bool:
+        place.ask("PUT", path, b"x")
+        return place.listed() == [name]
+
+    return shows
+
+
+def _refused(path: str, *codes: str) -> Callable[[Asked], bool]:
+    """A put at ``path`` is answered by one of ``codes``."""
+
+    def shows(place: Asked) -> bool:
+        answer = place.ask("PUT", path, b"x")[1]
+        return any(f"<Code>{code}</Code>" in answer for code in codes)
+
+    return shows
+
+
+def _lists_another_character(place: Asked) -> bool:
+    place.ask("PUT", "/a%01", b"x")
+    found = place.listed()
+    place.ask("DELETE", "/a%01")  # whoever cleans by the listing does not find it
+    return found == ["/a\ufffd"]
+
+
+def _keeps_a_beginning(place: Asked) -> bool:
+    place.ask("PUT", "/d/x", b"x")
+    status, answer, _ = place.ask("DELETE", "/d/")
+    return status == 400 and "ErrDirectoryNotEmpty" in answer
+
+
+def _finds_no_line_feed(place: Asked) -> bool:
+    return place.ask("PUT", "/a%0A", b"x")[0] == 404
+
+
+def _verifies_no_sum(place: Asked) -> bool:
+    status, _, _ = place.ask("PUT", "/k", b"x", {"x-amz-checksum-crc32c": "AAAAAA=="})
+    _, _, told = place.ask("HEAD", "/k", headers={"x-amz-checksum-mode": "ENABLED"})
+    return status == 200 and "x-amz-checksum-crc32c" not in told
 
 
 _VERSITYGW = "versitygw 1.8.0 (posix)"
@@ -35,6 +101,7 @@ VERSITYGW = (
         "200; the listing has 'b'",
         "the listing has 'a/../b'",
         ("N05",),
+        _stored_as("/a/../b", "/b"),
     ),
     Quirk(
         "versitygw-slashes",
@@ -44,6 +111,7 @@ VERSITYGW = (
         "200; the listing has 'a/b'",
         "the listing has 'a//b'",
         ("N06",),
+        _stored_as("/a//b", "/a/b"),
     ),
     Quirk(
         "versitygw-front",
@@ -53,6 +121,7 @@ VERSITYGW = (
         "200; the listing has 'k'",
         "the listing has '/k'",
         ("N07", "N28"),
+        _stored_as("//k", "/k"),
     ),
     Quirk(
         "versitygw-folder",
@@ -62,6 +131,7 @@ VERSITYGW = (
         "400 DirectoryObjectContainsData",
         "200",
         ("N08",),
+        _refused("/d/", "DirectoryObjectContainsData"),
     ),
     Quirk(
         "versitygw-long",
@@ -71,6 +141,8 @@ VERSITYGW = (
         "400 KeyTooLongError",
         "200, up to 1,024 bytes",
         ("N15",),
+        # Below a folder it is looked up before it is measured.
+        _refused("/" + "s" * 256, "KeyTooLongError", "ExistingObjectIsDirectory"),
     ),
     Quirk(
         "versitygw-control",
@@ -80,6 +152,7 @@ VERSITYGW = (
         "200; the listing has 'a%EF%BF%BD'",
         "the listing has 'a%01'",
         ("N12",),
+        _lists_another_character,
     ),
     Quirk(
         "versitygw-not-empty",
@@ -89,6 +162,7 @@ VERSITYGW = (
         "400 ErrDirectoryNotEmpty",
         "204",
         ("V12",),
+        _keeps_a_beginning,
     ),
 )
 
@@ -101,6 +175,7 @@ MOTO = (
         "404",
         "200",
         ("N12",),
+        _finds_no_line_feed,
     ),
     Quirk(
         "moto-sums",
@@ -110,8 +185,35 @@ MOTO = (
         "200; 200 without x-amz-checksum-crc32c",
         "400 BadDigest",
         ("S10", "C03", "X04"),
+        _verifies_no_sum,
     ),
 )
+
+
+def is_path(key: str) -> bool:
+    """Whether versitygw, which keeps objects as files, keeps ``key`` as it is."""
+    parts = key.split("/")
+    named = all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in parts)
+    return named and all(" " <= one <= "\ufffd" for one in key)
+
+
+def is_one_line(key: str) -> bool:
+    """Whether moto finds ``key`` again."""
+    return "\n" not in key
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One whose defects are known. ``header``: how what it calls itself in an answer begins. ``keeps``: see
+    ``rud_conformance.harness.Limits``."""
+
+    header: str
+    quirks: tuple[Quirk, ...]
+    keeps: Callable[[str], bool]
+
+
+SERVERS = {"versitygw": Server("VERSITYGW", VERSITYGW, is_path), "moto": Server("Werkzeug", MOTO, is_one_line)}
+"""By the name that the command line has for them."""
 
 
 def known(*quirks: Quirk) -> dict[str, str]:
@@ -119,6 +221,5 @@ def known(*quirks: Quirk) -> dict[str, str]:
     found: dict[str, str] = {}
     for quirk in quirks:
         for case in quirk.cases:
-            told = f"{quirk.id}: {quirk.server}: {quirk.defect}"
-            found[case] = f"{found[case]}; {told}" if case in found else told
+            found[case] = f"{found[case]}; {quirk.told}" if case in found else quirk.told
     return found

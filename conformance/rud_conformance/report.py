@@ -17,6 +17,7 @@ _MARKS = {
     Verdict.PASS: "yes",
     Verdict.REFUSED: "refused",
     Verdict.FAIL: "**FAILS**",
+    Verdict.QUIRK: "quirk",
     Verdict.NOT_OFFERED: "–",
     Verdict.INCONCLUSIVE: "?",
     Verdict.ERROR: "harness",

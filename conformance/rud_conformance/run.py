@@ -68,6 +68,7 @@ class Run:
     ) -> None:
         self.name = harness if isinstance(harness, str) else _name_of(harness)
         self.harness: Harness = harness_of(harness)
+        self.again = self.harness.again or repr(self.name)
         self.profile: Profile = profile
         self._seed = seed
         self._shrink = shrink
@@ -98,7 +99,7 @@ class Run:
             verdict, reason = trial.verdict, trial.reason
         script = ""
         if verdict is Verdict.FAIL:
-            script = script_for(case, self.name, trial.data)
+            script = script_for(case, self.again, trial.data)
         notes = tuple(trial.notes)
         at = trial.at if verdict is Verdict.FAIL else ""
         return Result(case.id, verdict, reason, took, trial.examples, trial.troubles, script, notes, at)
@@ -304,18 +305,17 @@ def _name_of(harness: object) -> str:
 
 
 def script_for(case: Case, harness: str, data: object) -> str:
-    """A program that shows the failure of ``case`` again; its end is the failure itself."""
-    lines = [
-        f"# {case.id}: {case.property}",
-        "from rud_conformance.run import replay",
-        "",
-    ]
-    if case.given is None:
-        lines.append(f"replay({case.id!r}, {harness!r})")
-    else:
-        shown = ascii(data)
-        ast.literal_eval(shown)  # What cases are fed is plain.
-        lines.append(f"replay({case.id!r}, {harness!r}, {shown})")
+    """A program that shows the failure of ``case`` again; its end is the failure itself. ``harness``: an expression."""
+    lines = [f"# {case.id}: {case.property}"]
+    lines += [f"import {name}" for name in ("json", "os") if f"{name}." in harness]
+    if "at_uri(" in harness:
+        lines.append("from rud_conformance import at_uri")
+    lines += ["from rud_conformance.run import replay", ""]
+    arguments = [repr(case.id), harness]
+    if case.given is not None:
+        arguments.append(ascii(data))
+        ast.literal_eval(arguments[-1])  # What cases are fed is plain.
+    lines.append(f"replay({', '.join(arguments)})")
     return "\n".join(lines)
 
 

@@ -13,6 +13,8 @@ class Verdict(enum.Enum):
     REFUSED = "refused-as-declared"
     """The backend declares that it does not offer this, with a reason, and refuses it in words."""
     FAIL = "fail"
+    QUIRK = "quirk"
+    """Not tried, because of a defect of the server that is known by name and was seen to be there."""
     NOT_OFFERED = "not offered"
     """The backend declares a "no", or the harness has no means to look; the reason is told."""
     INCONCLUSIVE = "inconclusive"

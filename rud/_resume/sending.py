@@ -134,7 +134,7 @@ def _send(folders: list[str], facts: Mapping[str, Any], spec: StoreSpec, how: Ho
         together = Adoption()
         for one in found.values():
             together.add(one)
-        together.entries.sort(key=lambda entry: entry.id)
+        together.entries.sort(key=lambda entry: entry.accepted_ns)
         if together.entries:
             report, stop, why = _work(pool, folders, together, how)
         else:
@@ -202,9 +202,12 @@ def _pool_options(how: How, facts: Mapping[str, Any], store: ObjectStore) -> Poo
 def _retake(spool: Spool, folder: str, found: Adoption) -> None:
     for name in kept(folder):
         try:
-            found.entries.append(spool.retake(os.path.join(folder, "failed", name)))
+            entry = spool.retake(os.path.join(folder, "failed", name))
         except SpoolError as error:
             found.damage.append(str(error))
+        else:
+            found.entries.append(entry)
+            found.successors[int(name, 16)] = entry.id  # what comes after it waits for it again
 
 
 def _outcome(folder: str, found: Adoption, report: Report, stop: Stop, why: str) -> FolderOutcome:

@@ -11,5 +11,6 @@ from rud._spool.payload import Staged as Staged
 from rud._spool.spool import Spool as Spool
 from rud._spool.status import FailedUpload as FailedUpload
 from rud._spool.status import OwnerStatus as OwnerStatus
+from rud._spool.status import WaitingUpload as WaitingUpload
 from rud._spool.status import discard as discard
 from rud._spool.status import scan as scan

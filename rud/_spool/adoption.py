@@ -146,7 +146,8 @@ class Adopter:
             raise SpoolError(f"{failed_folder} is not in a folder that was taken over")
         facts, payload = _whole(failed_folder)
         one = self.ids.next()
-        header = {**facts, "id": one, "after": (), "doomed": False, "file": str(one), "retakes": facts["id"]}
+        again = {"retakes": facts["id"], "first": facts.get("first", facts["id"])}
+        header = {**facts, "id": one, "doomed": False, "file": str(one), **again}
         entry = SpoolEntry.from_header(header, holder, 0)
         try:
             failed.place(payload, entry.path, sync=holder.log.fsync)

@@ -51,12 +51,22 @@ class SpoolEntry:
     """The oldest segment that tells what has become of those that it comes after: kept until it has ended; 0: none."""
     kills: int = 0
     in_flight: bool = False
+    """Was given to a worker, now or before."""
+    postponed: Mapping[str, Any] | None = None
+    """Of an adopted one: what the log says of its last attempt that failed, as long as no other was begun."""
     multiparts: tuple[str, ...] = ()
     adopted: bool = False
     strays: bool = False
     """An attempt at its key has ended without an answer: the store may hold parts that nobody has told us of."""
+    first: int = 0
+    """The id of its first accept, when it had failed and is taken up again; 0: it has not."""
     outcome: Outcome | None = None
     """Set once the outcome is in the log."""
+
+    @property
+    def accepted_ns(self) -> int:
+        """What tells whether another upload of its key is newer."""
+        return self.first or self.id
 
     @property
     def wire_id(self) -> str:
@@ -77,6 +87,8 @@ class SpoolEntry:
             header["after"] = self.after
         if self.doomed:
             header["doomed"] = True
+        if self.first:
+            header["first"] = self.first
         if self.path and self.large:
             header |= {"file": os.path.basename(self.path), "crc": self.crc}
         return header
@@ -93,6 +105,7 @@ class SpoolEntry:
         return cls(
             header["id"], header["key"], header["size"], header["overwrite"], crc, path, offset, header["mtime"],
             tuple(header.get("after", ())), owner, segment, header.get("doomed", False), adopted=True, strays=True,
+            first=header.get("first", 0),
         )  # fmt: skip
 
 

@@ -250,6 +250,8 @@ class Log:
                 _faultpoints.hit("fs.log.create.after")
         except BaseException:
             os.close(descriptor)
+            # A whole header in it would say where the segment before it ends, which may yet grow.
+            self._trusted = files.gone(path) and self._trusted
             raise
         return Segment(number, segment_path(self.folder, number), nonce, descriptor)
 

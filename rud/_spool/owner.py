@@ -92,6 +92,9 @@ class Owner:
         hidden = os.path.join(os.path.dirname(self.folder), "." + os.path.basename(self.folder))
         try:
             os.rename(self.folder, hidden)
+            if self.log.fsync:
+                # Else a loss of power could bring back the folder without some of what was in it.
+                files.sync_path(os.path.dirname(hidden))
         except OSError:
             hidden = ""
         self.abandon()

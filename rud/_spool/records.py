@@ -48,6 +48,8 @@ class Kind(enum.IntEnum):
     """Every segment up to ``through`` was removed on purpose."""
     SEALED = 7
     """Another segment follows this one."""
+    POSTPONED = 8
+    """An attempt has failed, and another will follow: for people who look at the spool."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ class State:
     segments: dict[int, int] = field(default_factory=dict)
     """Where each id was accepted."""
     successors: dict[int, int] = field(default_factory=dict)
-    """Superseded ids, each with the id that took its place, perhaps in the log of another owner."""
+    """Superseded and retaken ids, each with the id that took its place, perhaps in the log of another owner."""
     retaken: dict[int, int] = field(default_factory=dict)
     """Failed ids, each with the id under which it was accepted anew."""
     live: dict[int, int] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def _read_segment(owner: Owner, number: int, state: State) -> None:
         state.segments[one] = number
         state.greatest = max(state.greatest, one)
         if "retakes" in header:
-            state.retaken[header["retakes"]] = one
+            state.retaken[header["retakes"]] = state.successors[header["retakes"]] = one
         if one not in state.ended:
             small = record.payload_crc, path, record.payload_at
             state.pending[one] = entry = SpoolEntry.from_header(header, owner, number, small)
@@ -159,7 +159,9 @@ def _apply(record: Record, number: int, state: State) -> None:
         state.pending.pop(header["id"], None)
     elif (entry := state.pending.get(header.get("id", 0))) is not None:
         if record.kind == Kind.STARTED:
-            entry.in_flight, entry.kills = True, header["kills"]
+            entry.in_flight, entry.kills, entry.postponed = True, header["kills"], None
+        elif record.kind == Kind.POSTPONED:
+            entry.postponed = header
         elif record.kind == Kind.MULTIPART:
             entry.multiparts += (header["upload"],)
         elif record.kind == Kind.SUM:
@@ -169,7 +171,10 @@ def _apply(record: Record, number: int, state: State) -> None:
 def _find_overtaken(state: State) -> None:
     """Overwriting entries whose key has a later entry that was started or stored and did not fail."""
     newest: dict[str, int] = {}
+    retaken = set(state.retaken.values())  # of an older accept than their ids tell
     for one, key in state.keys.items():
+        if one in retaken:
+            continue
         pending = state.pending.get(one)
         if pending.in_flight if pending else state.ended.get(one) is Outcome.STORED:
             newest[key] = one

@@ -25,6 +25,9 @@ from rud.errors import ConfigurationError, IntegrityError, PoolClosedError, Spoo
 
 Job = Callable[[], None]
 
+_LONGEST_TEXT = 500
+"""Characters of an error that the log keeps while its upload is tried again."""
+
 
 def run_in_thread(job: Job) -> None:
     """The default way of running what must not hold up the caller."""
@@ -254,6 +257,12 @@ class Spool:
         """Record that it is about to be sent, having killed ``kills`` workers so far."""
         entry.kills = kills
         entry.owner.log.record(Kind.STARTED, id=entry.id, kills=kills)
+
+    def postponed(self, entry: SpoolEntry, error: Exception, *, tries: int, due: int) -> None:
+        """Record, for `rud status`, that the attempt number ``tries`` failed with ``error`` and the next is not made
+        before ``due`` (nanoseconds since the epoch)."""
+        told = {"class": type(error).__name__, "text": str(error)[:_LONGEST_TEXT]}
+        entry.owner.log.record(Kind.POSTPONED, id=entry.id, tries=tries, due=due, **told)
 
     def multipart(self, entry: SpoolEntry, upload_id: str) -> None:
         """Record a multipart upload begun for it, to be aborted by whoever adopts it."""

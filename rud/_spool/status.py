@@ -10,7 +10,7 @@ from typing import Any
 from rud._clock import SystemClock
 from rud._spool import ending, failed, files, home, owner
 from rud._spool.adoption import Adopter, is_empty
-from rud._spool.entry import Ids, Outcome
+from rud._spool.entry import Ids, Outcome, SpoolEntry
 from rud._spool.owner import NotTakenError, Owner
 from rud._spool.replay import UNREADABLE, State, read_log
 from rud.errors import SpoolError
@@ -27,10 +27,22 @@ class FailedUpload:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingUpload:
+    """An upload that waits for its next attempt, which comes no earlier than ``due`` (nanoseconds since the epoch).
+    ``reason`` has ``class`` and ``text`` of the last of its ``tries``."""
+
+    id: int
+    key: str
+    tries: int
+    due: int
+    reason: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerStatus:
     """One owner folder. ``spooled`` uploads of ``spooled_bytes`` in all have no outcome; ``in_flight`` of them were
-    given to a worker; the ``oldest`` was accepted at that time (nanoseconds since the epoch, 0: there is none).
-    ``damage`` is one line each.
+    given to a worker that has not answered; ``waiting`` have failed and are tried again; the ``oldest`` was accepted at
+    that time (nanoseconds since the epoch, 0: there is none). ``damage`` is one line each.
     """
 
     folder: str
@@ -44,6 +56,7 @@ class OwnerStatus:
     spooled_bytes: int
     in_flight: int
     oldest: int
+    waiting: tuple[WaitingUpload, ...]
     failed: tuple[FailedUpload, ...]
     damage: tuple[str, ...]
 
@@ -74,13 +87,20 @@ def _status(folder: str) -> OwnerStatus:
         destination=facts.get("destination", {}),
         spooled=len(state.pending),
         spooled_bytes=sum(entry.size for entry in state.pending.values()),
-        in_flight=sum(entry.in_flight for entry in state.pending.values()),
+        in_flight=sum(entry.in_flight and entry.postponed is None for entry in state.pending.values()),
         oldest=min(state.pending, default=0),
+        waiting=tuple(_waiting_upload(entry) for entry in state.pending.values() if entry.postponed is not None),
         failed=tuple(
             _failed_upload(os.path.join(folder, "failed", name)) for name in failed.kept(folder) if name[0] != "."
         ),
         damage=(*damage, *state.damage),
     )
+
+
+def _waiting_upload(entry: SpoolEntry) -> WaitingUpload:
+    said = entry.postponed or {}
+    reason = {"class": said["class"], "text": said["text"]}
+    return WaitingUpload(entry.id, entry.key, said["tries"], said["due"], reason)
 
 
 def _failed_upload(folder: str) -> FailedUpload:

@@ -15,6 +15,7 @@ from rud.backends._gcs_upload import TIMEOUT, Session
 from rud.errors import (
     BucketNotFoundError,
     IntegrityError,
+    ObjectExistsError,
     ObjectNotFoundError,
     ObjectStoreTransientError,
     RudError,
@@ -32,9 +33,12 @@ outlasts every limit of ours."""
 PAUSES = {"initial": 0.5, "multiplier": 2.0, "maximum": 4.0}
 """Seconds: each pause is drawn from 0 to twice its number, at most ``maximum``."""
 
-CHUNK = 8 << 20
-"""Bytes of one request of a resumable upload, which are in memory; up to as many are one request in all. The SDK's own
-border, and what the service recommends at least ("Resumable uploads")."""
+WHOLE = 8 << 20
+"""Bytes up to which an object is one request: the SDK's own border."""
+
+CHUNK = 32 << 20
+"""Bytes of one request of a resumable upload, which are in memory. The service recommends at least 8 MiB ("Resumable
+uploads") and answers each; 64 MiB took 2.2 s in chunks of 8 MiB, 0.8 s of 32, 0.9 s in one (fake-gcs-server)."""
 
 LOOKS = 5
 """How often an object that is replaced again and again is looked at before a get of it fails, as one that may pass."""
@@ -100,14 +104,31 @@ class JsonStore(Backend):
         durable: bool,
         on_multipart: OnMultipart,
     ) -> PutResult:
-        if len(source) <= self.chunk:
+        if len(source) <= min(WHOLE, self.chunk):
             section = source.section(len(source))
-            crc = _sums.same_as_declared(key, section.crc32c, checksum)
-            with sending(key, section):
-                stored = self._retry(self._put_whole)(key, section, mode, entry_id)
-        else:
-            stored, crc = self._put_chunks(key, source, mode, checksum, entry_id)
+            _sums.same_as_declared(key, section.crc32c, checksum)
+            return self._put_section(key, section, mode, entry_id)
+        stored, crc = self._put_chunks(key, source, mode, checksum, entry_id)
         return self._result(key, stored, len(source), crc)
+
+    def _put_section(self, key: str, section: Section, mode: PutMode, entry_id: str | None) -> PutResult:
+        """All of an object, tried again for a while."""
+        tries = 0
+
+        def once() -> dict[str, Any]:
+            nonlocal tries
+            tries += 1
+            return self._put_whole(key, section, mode, entry_id)
+
+        try:
+            with sending(key, section):
+                stored = self._retry(once)()
+        except ObjectExistsError:
+            # The answer to an earlier try may have been lost: what is there may be ours.
+            if tries > 1 and (there := self.head(key)).entry_id == entry_id and there.checksum == section.crc32c:
+                return PutResult(etag=there.etag)
+            raise
+        return self._result(key, stored, len(section), section.crc32c)
 
     def _put_whole(self, key: str, section: Section, mode: PutMode, entry_id: str | None) -> dict[str, Any]:
         """One request, tried once: a try begins with a look whether the upload was given up meanwhile."""

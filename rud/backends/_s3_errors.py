@@ -48,6 +48,12 @@ def code_of(error: BaseException | None) -> str:
     return "" if code.isdigit() else code
 
 
+def was_repeated(error: RudError) -> bool:
+    """Whether botocore had asked before without an answer to go by; of an error that ``translated`` has raised."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return bool(response.get("ResponseMetadata", {}).get("RetryAttempts"))
+
+
 def _translation(error: Exception, handled: BaseException | None, operation: str, key: str) -> RudError:
     from botocore import exceptions
 

@@ -38,7 +38,7 @@ class GCSObjectStore(Backend):
     no credentials are sent; elsewhere they are the application default credentials, or, where ``GCS_KEY`` and
     ``GCS_SECRET`` are in the environment, that HMAC key.
 
-    By the JSON API up to 8 MiB are one request, more are a resumable upload in chunks of 8 MiB, of which one is in
+    By the JSON API up to 8 MiB are one request, more are a resumable upload in chunks of 32 MiB, of which one is in
     memory. The CRC32C goes with the object, and the answer is compared with it. The id of the upload is the custom
     metadata ``rud-entry-id``. ``PutMode.CREATE`` is the condition that the generation be 0. After a failure that may
     pass, the service is asked how far it has come, for up to 8 s; a chunk that has arrived is not sent again. The

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rud._body import CHUNK
 from rud.backends import _s3_arguments as arguments_of
 from rud.backends._s3_client import Access, configured_endpoint
-from rud.backends._s3_errors import code_of, translated
+from rud.backends._s3_errors import code_of, translated, was_repeated
 from rud.backends._s3_multipart import Multipart, unfinished
 from rud.backends._s3_requests import Requests
 from rud.backends._s3_sums import Sums
@@ -153,21 +153,27 @@ class S3ObjectStore(Backend):
         multipart = Multipart.begin(self._requests, key, name, about)
         try:
             on_multipart(multipart.upload_id)
-            return self._put_parts(multipart, source, mode, checksum, entry_id)
+            return self._put_parts(multipart, source, mode, checksum, about)
         except BaseException:
             multipart.abort_if_possible()
             raise
 
     def _put_whole(self, key: str, name: str, section: Section, mode: PutMode, about: Arguments) -> PutResult:
         crc = section.crc32c
-        with sending(key, section):
-            answer = self._requests.call(
-                "put_object", Key=name, Body=section, **self._requests.sums.of(crc), **about, **only_if(mode)
-            )
+        try:
+            with sending(key, section):
+                answer = self._requests.call(
+                    "put_object", Key=name, Body=section, **self._requests.sums.of(crc), **about, **only_if(mode)
+                )
+        except ObjectExistsError as error:
+            # Its first answer was lost, and botocore asked again: the second finds our own object.
+            if was_repeated(error) and (there := self._stored_by(about, key, crc)):
+                return PutResult(etag=there.etag)
+            raise
         return result_of(answer, key, crc)
 
     def _put_parts(
-        self, multipart: Multipart, source: Source, mode: PutMode, checksum: int | None, entry_id: str | None
+        self, multipart: Multipart, source: Source, mode: PutMode, checksum: int | None, about: Arguments
     ) -> PutResult:
         parts = multipart.send(source, self._transfer.chunk, self._transfer.concurrency)
         crc = same_as_declared(multipart.key, source.crc32c, checksum)
@@ -176,16 +182,19 @@ class S3ObjectStore(Backend):
             return multipart.complete(parts, crc, mode)
         except ObjectStoreTransientError as error:
             # Its first answer was lost, and botocore asked again: the second finds nothing to complete any more.
-            if code_of(error) == "NoSuchUpload" and (there := self._stored_by(entry_id, multipart.key)):
+            if code_of(error) == "NoSuchUpload" and (there := self._stored_by(about, multipart.key, crc)):
                 return PutResult(etag=there.etag)
             raise
 
-    def _stored_by(self, entry_id: str | None, key: str) -> ObjectMeta | None:
+    def _stored_by(self, about: Arguments, key: str, crc: int) -> ObjectMeta | None:
+        """What is there, if it is ours: by its id, or by its sum where the put had none."""
         try:
             there = self.head(key)
         except (ObjectNotFoundError, AccessDeniedError):
             return None
-        return there if entry_id is not None and there.entry_id == entry_id else None
+        entry_id = about.get("Metadata", {}).get(ENTRY_ID)
+        is_ours = there.entry_id == entry_id and (entry_id is not None or there.checksum == crc)
+        return there if is_ours else None
 
     def _refuse_taken(self, key: str) -> None:
         """Before all the parts of it are sent; whether it is still free then is decided by the completion."""

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from rud._options import PARSERS, Options, from_environment, variable
-from rud._ranks import VARIABLES, RankInfo
+from rud._ranks import VARIABLES, explained
 from rud.cli import exits
 from rud.cli.arguments import add_json, new_command
 from rud.cli.screen import printable, size_in_words
@@ -77,7 +77,8 @@ def _version(distribution: str) -> str:
 def _ranks(wrong: list[str]) -> dict[str, object]:
     seen = {name: os.environ[name] for name in sorted(VARIABLES) if name in os.environ}
     try:
-        return {**asdict(RankInfo.from_environment()), "seen": seen}
+        info, why = explained()
+        return {**asdict(info), "launcher": why, "seen": seen}
     except ConfigurationError as error:
         wrong.append(str(error))
         return {"seen": seen}

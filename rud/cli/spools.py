@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rud.cli import exits
@@ -16,13 +17,16 @@ from rud.errors import ConfigurationError, SpoolError
 if TYPE_CHECKING:
     from rud._report import Report
     from rud._resume import FolderOutcome, ResumeOutcome
-    from rud._spool import OwnerStatus
+    from rud._spool import OwnerStatus, WaitingUpload
     from rud.cli import Subparsers
 
 _FOLDER = "a staging folder, a spool root, or one owner folder (the default staging folder)"
 
 
 # status
+
+_SHOWN = 3
+"""Uploads that are to be tried again which ``rud status`` tells of, a folder."""
 
 
 def add_status(subparsers: Subparsers) -> None:
@@ -63,8 +67,12 @@ def _lines(one: OwnerStatus) -> list[str]:
         f"  failed {len(one.failed)}, spooled {one.spooled} ({size_in_words(one.spooled_bytes)})",
     ]
     if one.spooled:
-        since = time_in_words(one.oldest / 1e9)
-        lines.append(f"  in flight {one.in_flight}, queued {one.spooled - one.in_flight}, the oldest since {since}")
+        waiting, since = len(one.waiting), time_in_words(one.oldest / 1e9)
+        queued = one.spooled - one.in_flight - waiting
+        lines.append(
+            f"  in flight {one.in_flight}, to be tried again {waiting}, queued {queued}, the oldest since {since}"
+        )
+        lines += _tried_again(one.waiting)
     lines += [
         f"  failed {failed.id:016x} {failed.key!r}: {_reason(failed.reason)}; kept in {failed.folder}"
         for failed in one.failed
@@ -75,6 +83,21 @@ def _lines(one: OwnerStatus) -> list[str]:
     elif one.failed and not one.alive:
         lines.append(f"  next: rud resume --failed {one.folder}")
     return lines
+
+
+def _tried_again(waiting: Sequence[WaitingUpload]) -> list[str]:
+    """The first few of them: no screen has room for a thousand that fail alike."""
+    first = sorted(waiting, key=lambda one: one.due)[:_SHOWN]
+    lines = [
+        f"  to be tried again {one.id:016x} {one.key!r}: {_attempts(one.tries)} failed, the next not before "
+        f"{time_in_words(one.due / 1e9)}; {_reason(one.reason)}"
+        for one in first
+    ]
+    return [*lines, f"  and {len(waiting) - _SHOWN} more (--json has all)"] if len(waiting) > _SHOWN else lines
+
+
+def _attempts(count: int) -> str:
+    return f"{count} attempt{'s' * (count > 1)}"
 
 
 def _reason(reason: Any) -> str:
@@ -108,7 +131,12 @@ def _owner_facts(one: OwnerStatus) -> dict[str, object]:
         {"id": f"{failed.id:016x}", "key": failed.key, "folder": failed.folder, "reason": dict(failed.reason)}
         for failed in one.failed
     ]
-    return {**{name: getattr(one, name) for name in names}, "user": _user(one), "failed": failed}
+    waiting = [
+        {"id": f"{one.id:016x}", "key": one.key, "tries": one.tries, "due": one.due, "reason": dict(one.reason)}
+        for one in one.waiting
+    ]
+    facts = {name: getattr(one, name) for name in names}
+    return {**facts, "user": _user(one), "waiting": waiting, "failed": failed}
 
 
 # resume

@@ -145,3 +145,20 @@ def test_torch_contradicts_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("WORLD_SIZE", "3")
     with pytest.raises(ConfigurationError, match=r"torch\.distributed says 1 of 2, which contradicts WORLD_SIZE"):
         RemoteUploaderDownloader(tmp_path)
+
+
+def test_ranks_that_disagree_on_how_many_they_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A rank with a number of its own, by hand, is refused by ``init``: the others would wait for one that is not
+    there."""
+    import sys
+
+    from rud import RemoteUploaderDownloader, State
+
+    monkeypatch.setitem(sys.modules, "torch.distributed", rank_program.distributed(tmp_path, 1, 2))
+    monkeypatch.setenv("RUD_RANK", "1")
+    monkeypatch.setenv("RUD_WORLD_SIZE", "3")
+    logger = RemoteUploaderDownloader(tmp_path / "store", upload_staging_folder=tmp_path / "staging")
+    with pytest.raises(ConfigurationError, match=r"takes itself for 1 of 3, and torch\.distributed for 1 of 2"):
+        logger.init(State("run"), None)
+
+    assert not (tmp_path / "staging").exists()

@@ -10,6 +10,7 @@ from typing import ClassVar
 import pytest
 from rud_conformance.harness import Harness
 from rud_conformance.harnesses.libcloud import LibcloudAzure, LibcloudS3OnMoto, LibcloudS3OnVersitygw
+from rud_conformance.harnesses.oci import FakeOCIAtRoot
 from rud_conformance.harnesses.sftp import SFTPOnSshd, SFTPOnSshdAtRoot
 from rud_conformance.quirks import VERSITYGW, known
 from rud_conformance.suite import ConformanceSuite
@@ -70,3 +71,10 @@ class TestSFTPOnSshdAtRoot(TestSFTPOnSshd):
     """The same in an absolute folder."""
 
     on = SFTPOnSshdAtRoot
+
+
+class TestOCIAtRoot(ConformanceSuite):
+    """OCI without a prefix; below one it is tried with every change."""
+
+    harness = FakeOCIAtRoot
+    profile = "quick"

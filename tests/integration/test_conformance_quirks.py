@@ -1,128 +1,120 @@
 """Each quirk that switches a case off is still one: a test here that fails is a server that was mended.
 
-Then the quirk goes from ``rud_conformance.quirks``, with its test, and the cases are switched on.
+Then the quirk goes from ``rud_conformance.quirks``, and its cases are switched on.
 """
 
 from __future__ import annotations
 
-import http.client
-from collections.abc import Mapping
+import json
+from pathlib import Path
 
-from rud_conformance.quirks import MOTO, VERSITYGW, Quirk
-from rud_conformance.registry import cases
-from rud_fakes.servers import Moto, Versitygw
+import pytest
+from rud_conformance import _progress, run
+from rud_conformance._servers import Signed, server_at
+from rud_conformance.command import main
+from rud_conformance.quirks import MOTO, VERSITYGW, Quirk, is_path, known
+from rud_conformance.registry import case_of, cases
+from rud_fakes.s3 import S3Server
+from rud_fakes.servers import Moto, S3Address, Versitygw
 
-from tests.support.s3 import new_place
+from tests.support.s3 import Place, address_of, new_place
 
 QUIRKS = (*VERSITYGW, *MOTO)
 
 
-def test_every_quirk_is_tried() -> None:
-    """Each has a test here, an id of its own, and names cases that there are."""
-    tried = {name.removeprefix("test_").replace("_", "-") for name in globals() if name.startswith("test_")}
+def test_every_quirk_names_cases() -> None:
+    """Each has an id of its own, and names cases that there are; what they are told by names both."""
     ids = [quirk.id for quirk in QUIRKS]
 
-    assert set(ids) <= tried
     assert len(ids) == len(set(ids))
     assert {case for quirk in QUIRKS for case in quirk.cases} <= {case.id for case in cases()}
+    assert all(quirk.id in known(quirk)[case] for quirk in QUIRKS for case in quirk.cases)
 
 
-class OnVersitygw:
-    """A bucket of its own, and requests to it as they are written."""
-
-    def __init__(self, server: Versitygw) -> None:
-        self.place = new_place(server.address)
-
-    def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, str]:
-        return self.place.server.ask(method, f"/{self.place.bucket}{path}", body)
-
-    def listed(self) -> str:
-        return self.ask("GET", "?encoding-type=url&list-type=2")[1]
-
-
-def shows(quirk: str, *, expected: object, found: object) -> None:
-    told: Quirk = next(one for one in QUIRKS if one.id == quirk)
-    assert expected == found, f"{told.server} is mended: {told.defect!r} is gone, and so should {quirk} be"
-
-
-def test_versitygw_dots(rud_versitygw: Versitygw) -> None:
-    """``a/../b`` is stored as ``b``."""
-    bucket = OnVersitygw(rud_versitygw)
-    bucket.ask("PUT", "/a/../b", b"x")
-
-    shows("versitygw-dots", expected=True, found="<Key>b</Key>" in bucket.listed())
-
-
-def test_versitygw_slashes(rud_versitygw: Versitygw) -> None:
-    """``a//b`` is stored as ``a/b``."""
-    bucket = OnVersitygw(rud_versitygw)
-    bucket.ask("PUT", "/a//b", b"x")
-
-    shows("versitygw-slashes", expected=True, found="<Key>a/b</Key>" in bucket.listed())
-
-
-def test_versitygw_front(rud_versitygw: Versitygw) -> None:
-    """``/k`` is stored as ``k``."""
-    bucket = OnVersitygw(rud_versitygw)
-    bucket.ask("PUT", "//k", b"x")
-
-    shows("versitygw-front", expected=True, found="<Key>k</Key>" in bucket.listed())
-
-
-def test_versitygw_folder(rud_versitygw: Versitygw) -> None:
-    """``d/`` with content is refused."""
-    status, answer = OnVersitygw(rud_versitygw).ask("PUT", "/d/", b"x")
-
-    shows("versitygw-folder", expected=(400, True), found=(status, "DirectoryObjectContainsData" in answer))
-
-
-def test_versitygw_long(rud_versitygw: Versitygw) -> None:
-    """A segment of 256 bytes is refused."""
-    status, answer = OnVersitygw(rud_versitygw).ask("PUT", "/" + "s" * 256, b"x")
-
-    shows("versitygw-long", expected=(400, True), found=(status, "KeyTooLongError" in answer))
-
-
-def test_versitygw_control(rud_versitygw: Versitygw) -> None:
-    """A control character is listed as U+FFFD."""
-    bucket = OnVersitygw(rud_versitygw)
-    bucket.ask("PUT", "/a%01", b"x")
-
-    shows("versitygw-control", expected=True, found="a%EF%BF%BD" in bucket.listed() or "a\ufffd" in bucket.listed())
-
-
-def test_versitygw_not_empty(rud_versitygw: Versitygw) -> None:
-    """``d/`` cannot be deleted while there is ``d/x``."""
-    bucket = OnVersitygw(rud_versitygw)
-    bucket.ask("PUT", "/d/x", b"x")
-    status, answer = bucket.ask("DELETE", "/d/")
-
-    shows("versitygw-not-empty", expected=(400, True), found=(status, "ErrDirectoryNotEmpty" in answer))
-
-
-def asked(url: str, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str]]:
-    """One request without a signature, which moto does not ask for."""
-    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
+def shows(quirk: Quirk, place: Place, prefix: str = "") -> None:
+    client = place.client()
     try:
-        connection.request(method, path, body, dict(headers))
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}
+        found = quirk.shows(Signed(client, place.bucket, prefix))
     finally:
-        connection.close()
+        client.close()
+    assert found, f"{quirk.server} is mended: {quirk.defect!r} is gone, and so should {quirk.id} be"
 
 
-def test_moto_line_feed(rud_moto: Moto) -> None:
-    """A key with a line feed cannot be put."""
-    path = f"/{new_place(rud_moto.address).bucket}/a%0A"
+@pytest.mark.parametrize("prefix", ["", "/some/where"], ids=["at the root", "below"])
+@pytest.mark.parametrize("quirk", VERSITYGW, ids=lambda one: one.id)
+def test_versitygw(quirk: Quirk, prefix: str, rud_versitygw: Versitygw) -> None:
+    """Its request is still answered as it should not be, at the root of a bucket and below a prefix."""
+    shows(quirk, new_place(rud_versitygw.address), prefix)
 
-    shows("moto-line-feed", expected=404, found=asked(rud_moto.url, "PUT", path, b"x", {})[0])
+
+@pytest.mark.parametrize("quirk", MOTO, ids=lambda one: one.id)
+def test_moto(quirk: Quirk, rud_moto: Moto) -> None:
+    """Its request is still answered as it should not be."""
+    shows(quirk, new_place(rud_moto.address))
 
 
-def test_moto_sums(rud_moto: Moto) -> None:
-    """A wrong checksum is taken, and not told again."""
-    path = f"/{new_place(rud_moto.address).bucket}/k"
-    status, _ = asked(rud_moto.url, "PUT", path, b"x", {"x-amz-checksum-crc32c": "AAAAAA=="})
-    _, told = asked(rud_moto.url, "HEAD", path, b"", {"x-amz-checksum-mode": "ENABLED"})
+@pytest.fixture
+def trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``rud conformance`` with few cases, of which some fail by the server."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    chosen = [case_of(one) for one in ("N05", "N08", "X01")]
+    monkeypatch.setattr(_progress, "cases", lambda profile: chosen)
+    monkeypatch.setitem(run.FLOORS, "smoke", 1)
 
-    shows("moto-sums", expected=(200, None), found=(status, told.get("x-amz-checksum-crc32c")))
+
+def command(address: S3Address, *arguments: str) -> int:
+    place = new_place(address)
+    given = json.dumps(address.backend_kwargs)
+    code = main([f"s3://{place.bucket}/below", "--backend-kwargs", given, *arguments])
+    assert "<KeyCount>0<" in address.ask("GET", f"/{place.bucket}?list-type=2")[1]
+    return code
+
+
+@pytest.mark.usefixtures("trial")
+def test_the_command_knows_the_server(rud_versitygw: Versitygw, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that says who it is: what it gets wrong is seen, told by name, and no failure; nothing of it stays."""
+    assert command(rud_versitygw.address) == 0
+    said = capsys.readouterr().out
+    assert "the server is versitygw, which was just seen to get wrong" in said
+    assert "N05 quirk: versitygw-dots: versitygw 1.8.0 (posix): segments of dots are resolved" in said
+    assert "1 pass, 2 quirk" in said or "2 quirk, 1 pass" in said
+
+
+@pytest.mark.usefixtures("trial")
+def test_the_command_is_told_otherwise(rud_versitygw: Versitygw, capsys: pytest.CaptureFixture[str]) -> None:
+    """With ``--server none`` the same store fails; a required case that is a quirk is too little."""
+    assert command(rud_versitygw.address, "--server", "none") == 1
+    assert "N05 fail" in capsys.readouterr().out
+    assert command(rud_versitygw.address, "--require", "N05") == 3
+    assert "N05 is required, and ended as quirk" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("trial")
+def test_a_server_that_is_better_than_it_is_known_to_be(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is taken for a versitygw and shows none of its defects is tried by every case."""
+    with S3Server("bucket") as server:
+        assert command(address_of(server), "--server", "versitygw") == 0
+    said = capsys.readouterr().out
+    assert "versitygw-dots does not show here: its cases are tried" in said
+    assert "3 pass;" in said
+
+
+@pytest.mark.usefixtures("trial")
+def test_only_s3_has_servers(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--server`` for a store of another kind is refused before anything is written."""
+    assert main(["memory://nothing", "--server", "moto"]) == 2
+    assert "--server moto is for s3 URIs" in capsys.readouterr().out
+
+
+def test_who_a_server_is(rud_moto: Moto) -> None:
+    """It is known by what it calls itself; a stranger, and one that does not answer, is nobody."""
+    assert server_at(rud_moto.url) == "moto"
+    with S3Server("bucket") as server:
+        assert server_at(server.url) is None
+    assert server_at(server.url) is None
+
+
+def test_what_versitygw_keeps() -> None:
+    """Keys that are no paths of files are drawn by no generated case there."""
+    assert all(map(is_path, ("a", "a/b", "a.b", "s" * 255)))
+    assert not any(map(is_path, ("a//b", "/a", "a/", "a/../b", "s" * 256, "a\x01")))

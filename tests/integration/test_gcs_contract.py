@@ -12,12 +12,18 @@ from rud_fakes.gcs import GCSServer
 from rud_fakes.servers import FakeGcs, GCSAddress
 
 from rud._body import Body
+from rud.backends._gcs_json import JsonStore
 from rud.backends.gcs import GCSObjectStore
 from rud.errors import BucketNotFoundError, ObjectExistsError, ObjectNotFoundError
 from rud.store import PutMode
 from tests.support.contract import by_utf8, get, put
 from tests.support.gcs import CHUNK, new_gcs_place
 from tests.support.s3 import content
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(JsonStore, "chunk", CHUNK)
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 2 * CHUNK + 7])

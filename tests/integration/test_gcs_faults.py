@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ from tests.support.s3 import content
 
 @pytest.fixture(autouse=True)
 def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that what is seen is what one answer leads to."""
+    """So that what is seen is what one answer leads to, and small objects have several chunks."""
+    monkeypatch.setattr(_gcs_json.JsonStore, "chunk", CHUNK)
     monkeypatch.setattr(_gcs_json, "RETRY_FOR", 0.0)
 
 
@@ -216,6 +218,24 @@ def test_a_create_that_finds_another_object(server: GCSServer, tmp_path: Path, s
         uploader.upload(tmp_path / "file", "k", overwrite=False)
 
     assert server.object("k").data == b"somebody's"
+
+
+@pytest.mark.parametrize(("entry_id", "theirs"), [(None, False), ("id", False), ("id", True)])
+def test_a_create_by_hand_whose_reply_is_lost(
+    server: GCSServer, store: GCSObjectStore, entry_id: str | None, monkeypatch: pytest.MonkeyPatch, *, theirs: bool
+) -> None:
+    """The request is made again, and finds the object: our own is a success, by its id or its sum."""
+    monkeypatch.setattr(_gcs_json, "RETRY_FOR", 8.0)
+    monkeypatch.setattr(_gcs_json, "PAUSES", {"initial": 0.001, "multiplier": 2.0, "maximum": 0.01})
+    if theirs:
+        server.put("k", content(1000))
+    server.add(Fault("UploadMultipart", "lost_reply"))
+    create = partial(put, store, "k", content(1000), mode=PutMode.CREATE, entry_id=entry_id)
+    if theirs:
+        with pytest.raises(ObjectExistsError):
+            create()
+    else:
+        assert create().etag == server.object("k").etag
 
 
 def test_a_create_by_hand(server: GCSServer, store: GCSObjectStore) -> None:

@@ -94,6 +94,18 @@ def test_failed(rud: Rud, tmp_path: Path) -> None:
     assert contents_of(run.store) == {"a": b"1", "b": b"2" * 500_000}
 
 
+@pytest.mark.parametrize("commands", [["--failed"], ["", "--failed"]])
+def test_failed_is_no_newer_than_it_was(rud: Rud, tmp_path: Path, commands: list[str]) -> None:
+    """I5: what has failed and is tried again is not sent over what was accepted after it, waiting or stored."""
+    Run(tmp_path, {"a": b"old", "b": b"1"}, failed=("a",)).die()
+    run = Run(tmp_path, {"a": b"new"})
+    run.die()
+    codes = [rud("resume", *filter(None, [command]), run.staging_folder).code for command in commands]
+
+    assert codes[-1] == exits.DONE
+    assert contents_of(run.store) == {"a": b"new", "b": b"1"}
+
+
 def test_other_host(rud: Rud, tmp_path: Path) -> None:
     """A folder of another host is taken only when it is said that the host's run is dead."""
     run = Run(tmp_path, {"a": b"1"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -267,6 +269,22 @@ def test_a_create_whose_reply_is_lost(server: S3Server, tmp_path: Path, operatio
     assert list(server.objects) == ["k"]
     if operation != "CreateMultipartUpload":
         assert server.uploads == {}
+
+
+@pytest.mark.parametrize(("entry_id", "theirs"), [(None, False), ("id", False), ("id", True)])
+def test_a_create_by_hand_whose_reply_is_lost(server: S3Server, entry_id: str | None, *, theirs: bool) -> None:
+    """botocore asks again, and finds the object: our own is a success, by its id or its sum; another's is there."""
+    if theirs:
+        server.put("k", content(1000))
+    server.add(Fault("PutObject", "lost_reply"))
+    with closing(S3ObjectStore("bucket", **address_of(server).backend_kwargs)) as store:
+        create = partial(put, store, "k", content(1000), mode=PutMode.CREATE, entry_id=entry_id)
+        if theirs:
+            with pytest.raises(ObjectExistsError):
+                create()
+        else:
+            assert create().etag == server.object("k").etag.strip('"')
+    assert len([one for one in server.requests if one.operation == "PutObject"]) == 2
 
 
 @pytest.mark.parametrize("size", [1000, PART + 1000], ids=["one request", "parts"])

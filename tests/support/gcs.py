@@ -11,7 +11,7 @@ from rud_fakes.servers import GCSAddress
 from rud.backends.gcs import GCSObjectStore
 
 CHUNK = 8 << 20
-"""Bytes up to which an object is one request, and of a chunk of a larger one."""
+"""Bytes up to which an object is one request."""
 _numbers = itertools.count(1)
 
 

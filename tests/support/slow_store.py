@@ -12,6 +12,7 @@ Only ``control``, a folder, is an argument; what lies in it can be changed betwe
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import signal
@@ -89,6 +90,10 @@ class SlowStore(LocalObjectStore):
                 self._wait_for("gate")
             case "end":
                 _end_worker()
+            case "eat":
+                _ = b"x" * (int(number) << 20)
+            case "gil":  # C code that never lets another thread run
+                ctypes.PyDLL(None).poll(None, 0, int(float(number) * 1000))
             case "trickle":
                 for _ in range(10):
                     source.read(max(1, len(source) // 10))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from rud_fakes.memory import MemoryBackend
+from rud_fakes.oci import ApiKey
 
 from rud.backends.gcs import GCSObjectStore
 from rud.backends.libcloud import LibcloudObjectStore
 from rud.backends.local import LocalObjectStore
+from rud.backends.oci import OCIObjectStore
 from rud.backends.s3 import S3ObjectStore
 from rud.backends.sftp import SFTPObjectStore
 from rud.store import Capabilities
@@ -47,7 +50,7 @@ an upload that finds an object newer than itself is set aside. `rud resume --ove
 Without create-only, `overwrite=False` looks first and then writes: somebody may still come in between.
 
 Each in its own words: [s3](stores/s3.md), [gs](stores/gs.md), [file](stores/file.md), [libcloud](stores/libcloud.md),
-[sftp](stores/sftp.md), [your own](backends.md).
+[oci](stores/oci.md), [sftp](stores/sftp.md), [your own](backends.md).
 """
 
 
@@ -64,6 +67,9 @@ def stores() -> Iterator[tuple[str, Capabilities]]:
     for provider in ("s3", "google_storage", "azure_blobs", "local"):
         given: dict[str, Any] = {"provider": provider, "provider_kwargs": {"key": "GOOG"}}
         yield f"libcloud {provider}", LibcloudObjectStore("container", **given).capabilities
+    with tempfile.TemporaryDirectory() as name:
+        ApiKey.make(Path(name)).write_config("http://127.0.0.1:1")
+        yield "oci", OCIObjectStore("bucket", config_file=f"{name}/config").capabilities
     yield "sftp", SFTPObjectStore("host").capabilities
     yield "memory", MemoryBackend("bucket").capabilities
 

@@ -38,7 +38,7 @@ class Trainer:
         from rud import Logger
 
         self.loggers = loggers
-        self.state = SimpleNamespace(run_name=run_name, device=object())
+        self.state = SimpleNamespace(run_name=run_name, device=None)
         self.logger = Logger(self.state, loggers)
         self.swallowed: list[Exception] = []
         self._folder = folder

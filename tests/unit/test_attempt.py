@@ -101,7 +101,7 @@ def test_a_look_decides_by_the_entry_id(
     if there is not None:
         put(store, b"there", there)
 
-    assert make(store, replace(job, look=True, adopted=True)).outcome == verdict
+    assert make(store, replace(job, look=True, adopted=True, accepted_ns=int(OURS, 16))).outcome == verdict
     assert content(store) == left
 
 

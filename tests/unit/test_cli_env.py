@@ -27,6 +27,7 @@ def test_everything_that_matters(rud: Rud, tmp_path: Path, monkeypatch: pytest.M
 
     assert told["versions"]["rud"].startswith(library.__version__)
     assert (told["ranks"]["rank"], told["ranks"]["seen"]) == (3, {"RANK": "3", "WORLD_SIZE": "8"})
+    assert told["ranks"]["launcher"] == "torchrun or alike: RANK, WORLD_SIZE"
     assert set(told["options"]) == set(PARSERS)
     assert told["options"]["upload_staging_folder"] == f"{tmp_path}/not made yet (RUD_UPLOAD_STAGING_FOLDER)"
     assert told["options"]["stall_timeout"] == "30.0 (default)"

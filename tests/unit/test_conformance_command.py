@@ -17,11 +17,16 @@ import pytest
 from rud_conformance import _progress, acts, run
 from rud_conformance._journal import Journal, Written, dead_runs, state_folder
 from rud_conformance._scope import Scope
+from rud_conformance._stores import AtUri
 from rud_conformance.command import main
 from rud_conformance.registry import case_of
 from rud_conformance.verdict import HarnessError
+from rud_fakes._http.dialect import Reply
 from rud_fakes.memory import MemoryBackend
 from rud_fakes.s3 import S3Server
+from rud_fakes.s3.dialect import HANDLERS
+from rud_fakes.s3.objects import put_object
+from rud_fakes.s3.state import Call
 
 from rud._registry import resolve
 from rud.backends.s3 import S3ObjectStore
@@ -153,6 +158,25 @@ def test_bad_input(
     assert left(f"bad-{scheme}") == []
 
 
+def test_a_harness_that_cleans_too_much(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that removes what is beside the place of the run is noticed, whatever the cases say of the backend."""
+
+    def clean(self: AtUri, scope: str) -> None:
+        run = scope.partition("/")[0]
+        for meta in list(self.open("").list("")):
+            if meta.key.startswith(run):
+                self.open("").delete(meta.key)
+
+    monkeypatch.setattr(AtUri, "clean", clean)
+    assert trial("memory://swept/below", "X01 N09") == FAILS
+    said = capsys.readouterr().out
+    assert "2 pass" in said
+    assert re.search(r"objects beside the place were changed or are gone: rud-conf-\w{10}x, ", said)
+    assert (left("swept"), journals()) == ([], [])
+
+
 def test_a_server_that_dies(trial: Trial, capsys: pytest.CaptureFixture[str]) -> None:
     """The backend is not blamed for it; no further case is begun; the journal stays, and cleans up when it is back."""
     assert trial("dies://dead", "R01 N01 L01 V01 X01") == BLAME
@@ -241,6 +265,44 @@ def test_a_run_that_lives_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "forged.json").write_text('{"uri": "memory://b", "scopes": "", "keys": []}', encoding="utf-8")
     with pytest.raises(HarnessError, match="nothing is removed"):
         Journal.of_dead_run(tmp_path / "forged.json")
+
+
+def forgetful(call: Call) -> Reply:
+    """A put whose last byte is lost."""
+    data = call.received.data or b""
+    return put_object(replace(call, received=replace(call.received, data=data[:-1], size=max(0, len(data) - 1))))
+
+
+def test_a_failure_at_a_uri_is_shown_again(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The program that is printed for a place leads there, names no secret, shows the failure, and cleans up."""
+    monkeypatch.setitem(HANDLERS, "PutObject", forgetful)
+    secret = "rud-conformance-secret"
+    with S3Server("bucket", credentials={"KEY": secret}) as server:
+        given: dict[str, object] = {
+            "aws_access_key_id": "KEY",
+            "aws_secret_access_key": secret,
+            "endpoint_url": server.url,
+        }
+        given |= {"client_config": {"retries": {"total_max_attempts": 1}}, "region_name": "us-east-1"}
+        assert trial("s3://bucket/some/where", "S01", "--backend-kwargs", json.dumps(given)) == FAILS
+        said = capsys.readouterr().out
+        script = "\n".join(line.removeprefix("  | ") for line in said.splitlines() if line.startswith("  | "))
+        secrets = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": secret}
+        config = {"CLIENT_CONFIG": json.dumps(given["client_config"])}
+        asked = len(server.requests)
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, **secrets, **config},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, "AssertionError: the size" in done.stderr) == (1, True), script + done.stderr
+        assert len(server.requests) > asked
+        assert server.objects == {}
+    assert secret not in said
 
 
 def test_unfinished_uploads_go_too() -> None:

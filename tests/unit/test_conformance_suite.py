@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rud_conformance.harness import Harness, harness_of
 from rud_conformance.harnesses import Memory, Wired
+from rud_conformance.mutants import mutants
 from rud_conformance.registry import GROUPS, PROFILES, case_of, cases
 from rud_conformance.report import console, exit_code, from_json_lines, json_line, matrix, registry_page
 from rud_conformance.run import Run
@@ -169,6 +170,31 @@ def test_a_failure_comes_with_a_script(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "AssertionError" in done.stderr
+
+
+class BlanksArePlus(Wired):
+    """A harness of a faulty backend that can be imported by its name."""
+
+    class backend(WiredBackend):  # noqa: N801 - the attribute of the harness
+        def _whole(self, key: str) -> str:
+            return super()._whole(key.replace(" ", "+"))
+
+
+@pytest.mark.parametrize("case", ["N01", "N04"])
+def test_a_failure_of_a_class_is_shown_again(case: str) -> None:
+    """The program that is printed names the class of the harness, and fails as it did, of generated input or not."""
+    result = Run(BlanksArePlus, "quick").result(case_of(case))
+    assert result.verdict is Verdict.FAIL
+    done = subprocess.run([sys.executable, "-c", result.script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, "AssertionError" in done.stderr) == (1, True), done.stderr
+    assert done.stderr.splitlines()[-1].removeprefix("AssertionError: ") == result.reason
+
+
+def test_a_backend_that_asks_when_it_is_built() -> None:
+    """What the service answers while an instance is built is held against the backend, not the harness."""
+    asks = next(one for one in mutants() if one.id == "asks-when-built")
+
+    assert [verdict_of(case, asks.harness).verdict for case in ("X08", "P18")] == [Verdict.PASS, Verdict.FAIL]
 
 
 def _results(*verdicts: Verdict) -> list[Result]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rud_fakes._http.log import Request
 from rud_fakes.faults.line import format_line, parse_line
 from rud_fakes.faults.plan import Pick, Plan, PlanError, Rule, from_json, to_json
-from rud_fakes.faults.runtime import Injector, fired, missed, parse, picks
+from rud_fakes.faults.points import OPERATIONS
+from rud_fakes.faults.runtime import Injector, fired, missed, parse, picks, reached
 from rud_fakes.faults.shrink import shrink
+from rud_fakes.gcs import dialect as gcs
+from rud_fakes.s3 import dialect as s3
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,5}", fullmatch=True)
 FACTS = st.sampled_from(["key", "entry", "op", "kind"])
@@ -81,6 +86,13 @@ def test_the_forms_of_the_documentation_mean_the_same() -> None:
         ("fs.log.retire.before[scope=key]=kill", "does not tell the key"),
         ("fs.log.append.before[scope=keys]=kill", "did you mean 'key'"),
         ("a: fs.scan.after=kill; a: fs.scan.after=kill", "of one rule only"),
+        ("http.response[op=putt]=status(503)", "did you mean 'put'"),
+        ("http.response[op=PutObjects]=status(503)", "did you mean 'PutObject'"),
+        ("http.response[method=PATCH]=status(503)", "can never fire"),
+        ("http.response[part=two]=status(503)", "part is a number"),
+        ("fs.scan.after#2=kill; expect(r1=2)", "at most 1"),
+        ("fs.scan.after*3=kill; expect(r1=>=4)", "at most 3"),
+        ("fs.scan.after[once=1]=kill; expect(r1=2)", "at most 1"),
         ("fs.scan.after=kill; expect(k1=1)", "no rule"),
         ("fs.scan.after=kill; expect(r1=>=0)", "neither a number"),
         ("fs.scan.after", "is not of the form"),
@@ -112,6 +124,28 @@ def test_a_chance_is_kept() -> None:
 
     assert 850 < sum(one) < 1150
     assert one != other
+
+
+def test_every_operation_of_the_servers_is_known() -> None:
+    """A filter can name what the two servers do, and nothing else."""
+    assert {*s3.HANDLERS, *gcs.HANDLERS, "Unknown"} == OPERATIONS
+
+
+def test_a_filter_may_name_the_verb(tmp_path: Path) -> None:
+    """``put`` is every request that stores something, ``PutObject`` one of them."""
+    injector = Injector(parse("http.response[op=put]=status(503); http.response[op=PutObject]=status(500)"), tmp_path)
+
+    for operation, rules in (("UploadPart", ["r1"]), ("PutObject", ["r1", "r2"]), ("GetObject", [])):
+        request = Request(operation, "b", "k", None, "PUT", {}, {}, via_proxy=False, began=0.0)
+        assert [fault.rule for fault in injector.befalls(request)] == rules
+
+
+def test_it_is_known_which_process_has_reached_a_point(tmp_path: Path) -> None:
+    """A point that was reached is told with the pids of those who did, once each, and others are not."""
+    injector = Injector(parse("fs.log.append.before#9=errno(EIO)"), tmp_path)
+    _count(injector, 3)
+
+    assert reached(tmp_path) == {"fs.log.append.before": {os.getpid()}}
 
 
 def _count(injector: Injector, times: int, **facts: object) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -363,3 +364,54 @@ def test_a_torn_header_is_no_damage_where_nothing_follows(known_end: int | None)
 def test_a_segment_that_is_gone_is_damage_where_something_was_in_it(left: bytes) -> None:
     """Else the payloads of what was in it would be swept as never accepted."""
     assert scan(left, 500).damage == [(0, 500)]
+
+
+# A segment that could not be begun, and a folder that is removed
+
+
+@pytest.mark.parametrize("stays", [False, True], ids=["is removed", "cannot be removed"])
+def test_a_segment_that_could_not_be_begun_ends_no_other(
+    tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch, *, stays: bool
+) -> None:
+    """The disk is full once the header of a new segment is written: what the old one takes afterwards still counts."""
+    spool = open_spool(tmp_path / "st", segment_bytes=4096)
+    entry = accept(spool, small)
+    large = write(tmp_path / "large", bytes(8000))
+    real = files.write_at
+
+    def header_only(descriptor: int, data: bytes, offset: int) -> None:
+        if offset == 0:
+            real(descriptor, data, offset)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor, data, offset)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "write_at", header_only)
+        if stays:
+            patched.setattr(files, "gone", lambda path: False)
+        with pytest.raises(SpoolError):
+            accept(spool, large, "other")
+    assert spool.settle(entry, Outcome.STORED)
+    _, adoption = adopted(tmp_path, spool)
+
+    assert (adoption.entries, adoption.damage) == ([], [])
+
+
+def test_a_folder_is_hidden_on_the_disk_before_anything_in_it_goes(
+    tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a loss of power could bring it back without the segment that says that all of it is stored."""
+    spool = open_spool(tmp_path / "st", fsync=True)
+    spool.settle(accept(spool, small), Outcome.STORED)
+    folder, done = Path(spool.folder), list[str]()
+    sync, remove = files.sync_path, files.remove_tree
+
+    def told(what: str, act: Callable[[str], None], path: str) -> None:
+        done.append(f"{what} {path}")
+        act(path)
+
+    monkeypatch.setattr(files, "sync_path", partial(told, "sync", sync))
+    monkeypatch.setattr(files, "remove_tree", partial(told, "remove", remove))
+
+    assert spool.close() is None
+    assert done[-2:] == [f"sync {folder.parent}", f"remove {folder.parent}/.{folder.name}"]

@@ -48,7 +48,8 @@ auth: Any = auth_exceptions
 
 
 @pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pauses_and_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_gcs_json.JsonStore, "chunk", CHUNK)
     monkeypatch.setattr(_gcs_json, "PAUSES", {"initial": 0.001, "multiplier": 2.0, "maximum": 0.01})
 
 
@@ -68,7 +69,7 @@ def operations(server: GCSServer) -> list[str]:
 
 
 def test_one_request_or_chunks(server: GCSServer, store: GCSObjectStore) -> None:
-    """Up to 8 MiB are one request, more are chunks of 8 MiB; nothing else is asked for, not even the bucket."""
+    """Up to 8 MiB are one request, more are chunks; nothing else is asked for, not even the bucket."""
     put(store, "k", content(CHUNK))
     assert operations(server) == ["UploadMultipart"]
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rud._ranks import LAUNCHERS, VARIABLES, RankInfo
+from rud._ranks import LAUNCHERS, VARIABLES, RankInfo, explained
 from rud.errors import ConfigurationError
 
 TORCHRUN = {"RANK": "13", "WORLD_SIZE": "16", "LOCAL_RANK": "5", "LOCAL_WORLD_SIZE": "8", "GROUP_RANK": "1"}
@@ -29,6 +29,9 @@ SLURM = {"SLURM_PROCID": "5", "SLURM_NTASKS": "6", "SLURM_LOCALID": "1", "SLURM_
 STEP = {"SLURM_STEP_NODELIST": "n[1-3]"}
 
 
+RAY = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2", "NODE_RANK": "1"}
+
+
 def ranks(environ: dict[str, str], modules: dict[str, object] | None = None) -> RankInfo:
     return RankInfo.from_environment(environ, modules or {})
 
@@ -39,6 +42,7 @@ def ranks(environ: dict[str, str], modules: dict[str, object] | None = None) -> 
         ({}, RankInfo()),
         (TORCHRUN, RankInfo(13, 5, 16, 8, 1)),
         (COMPOSER, RankInfo(13, 5, 16, 8, 1)),
+        (RAY, RankInfo(3, 1, 4, 2, 1)),
         ({**TORCHRUN, "NODE_RANK": "0"}, RankInfo(13, 5, 16, 8, 0)),
         ({"RANK": "1", "WORLD_SIZE": "2"}, RankInfo(1, None, 2, None, None)),
         ({"RANK": "0", "WORLD_SIZE": "1"}, RankInfo(0, 0, 1, 1, 0, node_rank_derived=True)),
@@ -67,6 +71,40 @@ def test_launcher(environ: dict[str, str], expected: RankInfo) -> None:
 def test_slurm_outside_a_step_is_one_process(environ: dict[str, str]) -> None:
     """A batch script and an interactive shell see SLURM's variables, which are not about them."""
     assert ranks(environ) == RankInfo()
+
+
+@pytest.mark.parametrize(
+    ("environ", "why"),
+    [
+        ({}, "a single process: no launcher has left its variables"),
+        (
+            SLURM,
+            "a single process: SLURM's variables are there, but this is a batch script or a shell, no step of srun",
+        ),
+        ({**SLURM, **STEP}, "SLURM srun: SLURM_PROCID, SLURM_NTASKS, SLURM_LOCALID, SLURM_NODEID"),
+        ({"TORCHELASTIC_RUN_ID": "none", **TORCHRUN}, "torchrun: RANK, WORLD_SIZE, LOCAL_RANK"),
+        (RAY, "Composer's launcher, or Ray Train: RANK, WORLD_SIZE"),
+        (OPEN_MPI, "Open MPI: OMPI_COMM_WORLD_RANK, OMPI_COMM_WORLD_SIZE"),
+        (MPICH, "MPICH or Intel MPI: PMI_RANK, PMI_SIZE, MPI_LOCALRANKID, MPI_LOCALNRANKS"),
+        (LSF, "LSF jsrun: JSM_NAMESPACE_RANK"),
+        (
+            {"RUD_RANK": "0", "RUD_WORLD_SIZE": "1", "RUD_NODE_RANK": "0"},
+            "your own word: RUD_RANK, RUD_WORLD_SIZE, RUD",
+        ),
+        ({"RUD_NODE_RANK": "0"}, "a single process: no launcher has left its variables; your own word: RUD_NODE_RANK"),
+    ],
+)
+def test_it_says_which_launcher_and_why(environ: dict[str, str], why: str) -> None:
+    """For ``rud env``: the row of the table, and the variables that were there."""
+    assert explained(environ, {})[1].startswith(why)
+
+
+def test_it_says_that_torch_decided() -> None:
+    """And where the local numbers come from, which torch has not."""
+    assert explained({}, torch(1, 2))[1] == "torch.distributed, which is initialised"
+    assert explained(OPEN_MPI, torch(1, 2))[1].startswith(
+        "torch.distributed, which is initialised; the local numbers by Open MPI: OMPI"
+    )
 
 
 def test_order_of_the_launchers() -> None:

@@ -93,8 +93,9 @@ def test_bucket_and_prefix(uri: str, bucket: str, prefix: str) -> None:
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("s4://bucket", "known here: acme, file, gs, libcloud, memory"),
+        ("s4://bucket", "known here: acme, composer, file, gs, libcloud, memory, oci"),
         ("fiel:///x", "did you mean 'file'"),
+        ("dbfs:/Volumes/a/b/c", "composer.utils.object_store:UCObjectStore"),
         ("/data/x", "'file:///data/x' was probably meant"),
         ("", "no URI"),
         ("memory:bucket", "no URI"),

@@ -15,6 +15,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -322,6 +323,20 @@ def test_a_variable_without_a_value_is_refused_by_init(build: Build, monkeypatch
     logger = build(file_path_format_string="{node_rank}/{remote_file_name}")
     with pytest.raises(ConfigurationError, match="RUD_NODE_RANK"):
         logger.init(STATE, LOGGER)
+
+
+def test_a_device_that_is_none_is_refused(build: Build, tmp_path: Path) -> None:
+    """By ``init``, before any upload, and by a wait; a trainer's own device has a method to send a tensor."""
+    logger = build()
+    for device in ("cuda:0", 0, object()):
+        state: Any = SimpleNamespace(run_name="run", device=device)
+        with pytest.raises(ConfigurationError, match="a device is a trainer's own"):
+            logger.init(state, LOGGER)
+    assert not (tmp_path / "staging").exists()
+    state = SimpleNamespace(run_name="run", device=SimpleNamespace(tensor_to_device=None))
+    logger.init(state, LOGGER)
+    with pytest.raises(ConfigurationError, match="not 'cpu'"):
+        logger.wait_for_workers("cpu")
 
 
 def test_before_init(build: Build, tmp_path: Path, source: Path) -> None:

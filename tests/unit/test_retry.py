@@ -49,15 +49,54 @@ def test_retry_after_is_honoured_up_to_a_limit(asked: float, waited: float) -> N
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=200, max_size=200))
 def test_the_budget_bounds_the_share_of_retries(gaps: list[float]) -> None:
-    """In a storm in which everything fails, retries come to a tenth of the first attempts, plus what time earns."""
-    budget, now, ready = RetryBudget(), 0.0, []
+    """In a storm in which everything fails, retries come to a small share of the first attempts, plus what time
+    earns, however often they ask (I17)."""
+    budget, now, retries = RetryBudget(), 0.0, 0
     for gap in gaps:
         now += gap
         budget.first_attempt()
-        ready.append(now + budget.reserve(now))
-    in_time = sum(at <= now for at in ready)
+        retries += sum(budget.take(now) for _ in range(3))
 
-    assert in_time <= budget.capacity + 0.1 * len(gaps) + budget.rate * now + 1
+    assert retries <= budget.capacity + budget.share * len(gaps) + budget.rate * now
+
+
+@given(st.lists(st.floats(0.0, 30.0), max_size=30))
+def test_the_next_token_is_there_when_the_budget_says_so(gaps: list[float]) -> None:
+    """Who waits until then gets one: nothing has to ask in between, and nobody waits for ever."""
+    budget, now = RetryBudget(), 1e6
+    for gap in gaps:
+        now += gap
+        if not budget.take(now):
+            assert now < budget.next_token() <= now + 1.0 / budget.rate
+            now = budget.next_token()
+            assert budget.take(now)
+
+
+def test_retries_are_free_while_a_third_of_all_attempts_succeeds() -> None:
+    """A store that fails often, but works, is not made slower by the budget."""
+    budget, taken = RetryBudget(), list[bool]()
+    for _ in range(100):
+        taken += [budget.take(0.0), budget.take(0.0)]
+        budget.stored()
+
+    assert all(taken)
+
+
+def test_after_a_storm_the_retries_double_with_every_answer() -> None:
+    """What waited is not sent one by one, nor all at once."""
+    budget, rounds, flying = RetryBudget(), [], 0
+    while budget.take(0.0):
+        pass
+    flying = 1
+    for _ in range(4):
+        for _ in range(flying):
+            budget.stored()
+        flying = 0
+        while budget.take(0.0):
+            flying += 1
+        rounds.append(flying)
+
+    assert rounds == [2, 4, 8, 10]
 
 
 def test_before_the_first_answer_failures_are_the_keys_own() -> None:

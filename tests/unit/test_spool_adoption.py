@@ -147,6 +147,19 @@ def test_a_failed_entry_taken_up_again_is_failed_or_accepted(
     again.abandon()
 
 
+def test_what_comes_after_a_failed_entry_waits_for_it_again(tmp_path: Path, small: Path) -> None:
+    """I8: taken up again together, a pointer comes after its shard as before, also when the resume is cut off."""
+    spool = open_spool(tmp_path / "st")
+    shard = accept(spool, small, "shard")
+    kept_at = [spool.fail(one, {"reason": "denied"}) for one in (shard, accept(spool, small, "latest", after=(shard,)))]
+    for one in kept_at:
+        spool.retake(one)
+    again, [shard, pointer] = crashed(spool, tmp_path / "st")
+
+    assert (pointer.key, pointer.after) == ("latest", (shard.id,))
+    again.abandon()
+
+
 def test_only_a_whole_failed_entry_that_is_held_is_taken_up(tmp_path: Path, small: Path) -> None:
     """Another owner's, a missing one and one without its whole payload are refused in words."""
     spool = open_spool(tmp_path / "st")

@@ -204,4 +204,6 @@ def content_of(store: MemoryBackend, key: str) -> bytes | None:
 
 TestUploaderMachine = UploaderMachine.TestCase
 # Not shrunk: a history of forty steps, each on a real disk, would shrink for minutes.
-TestUploaderMachine.settings = settings(max_examples=150, stateful_step_count=40, phases=[Phase.generate])
+TestUploaderMachine.settings = settings(
+    max_examples=settings().max_examples * 3 // 2, stateful_step_count=40, phases=[Phase.generate]
+)

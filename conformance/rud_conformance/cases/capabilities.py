@@ -138,11 +138,10 @@ def durable(place: Place) -> None:
 @case("X08", needs=("wire",))
 def probing_without_leave(place: Place) -> None:
     """A probe raises when we may not write, when there is no bucket, and when nobody answers."""
-    from rud_conformance.wire import Trouble
-
+    backend = place.backend  # built before there is trouble
     for trouble in (Trouble("status", 403, "AccessDenied"), Trouble("status", 404, "NoSuchBucket"), Trouble("reset")):
         place.all_fail(trouble)
-        expect(StoreError, place.backend.probe, f"a probe under {trouble}")
+        expect(StoreError, backend.probe, f"a probe under {trouble}")
         place.met()
     place.backend.probe()
 
@@ -154,10 +153,11 @@ def probing_in_trouble(place: Place) -> None:
     for key, data in there.items():
         put(place.another(), key, data)
     for n in range(10):
+        backend = place.another()
         place.wire.plan({n: Trouble("reset")})
         # A backend may warn of what it could not take back.
         with warnings.catch_warnings(action="ignore"), suppress(StoreError):
-            place.another().probe()
+            backend.probe()
         met = place.wire.clear()
         place.troubles += met
         holds(place.another(), there)

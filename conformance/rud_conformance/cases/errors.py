@@ -80,8 +80,11 @@ _STATUSES = {
 
 @case("E03", needs=("wire",))
 def statuses(place: Place) -> None:
-    """Of every other status it is decided, for all operations alike, whether it may pass."""
+    """Of every other status it is decided, for all operations alike, whether it may pass; what went well before is no
+    answer to fall back on."""
     put(place.backend, "k", b"old")
+    for name in ("get", "head", "list"):
+        _operations(place)[name]()
     for status, may_pass in _STATUSES.items():
         for name, act in _operations(place, parts=status in (503, 400)).items():
             error = _under(place, Trouble("status", status), act, StoreError, f"{name} answered {status}")

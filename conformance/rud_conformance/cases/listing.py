@@ -58,11 +58,12 @@ def everything(place: Place) -> None:
 
 @case("L04", profile="smoke")
 def prefixes(place: Place) -> None:
-    """A prefix may be a whole key, end within a name or in a slash, begin with one, or be longer than all."""
-    kept = _fill(place, ["run1", "run1/a", "run1/b/c", "run10/a", "run", "x/run1/a", "ru", "RUN1/a"])
+    """A prefix may be a whole key, end within a name, in a slash or a blank, begin with one, or be longer than all."""
+    kept = _fill(place, ["run1", "run1 a", "run1/a", "run1/b/c", "run10/a", "run", "x/run1/a", "ru", "RUN1/a"])
     for prefix in (
         "run1",
         "run1/",
+        "run1 ",
         "run",
         "run10",
         "run1/a",

@@ -96,19 +96,20 @@ def etags(place: Place) -> None:
 @case("S10", needs=("checksums",), profile="smoke")
 def checksums(place: Place) -> None:
     """The checksum that is told is the CRC32C of the whole object, whether it went in one request or several."""
-    for size in (0, 5, place.limits.threshold, place.limits.threshold + 1, 2 * place.limits.part + 3):
-        data = coded(size)
+    sizes = (0, 5, place.limits.threshold, place.limits.threshold + 1, 2 * place.limits.part + 3)
+    for data in (b"93130", *map(coded, sizes)):  # the sum of the first is 0x00000d48
         put(place.backend, "k", data)
         told = {place.backend.head("k").checksum, got(place.backend, "k")[1].checksum} - {None}
-        same({int(google_crc32c.value(data))}, told, f"the checksums that are told of {size} bytes")
+        same({int(google_crc32c.value(data))}, told, f"the checksums that are told of {len(data)} bytes")
 
 
 @case("S11", needs=("entry_ids",), profile="smoke")
 def entry_ids(place: Place) -> None:
     """The id of an upload is kept with the object, in one request or several, and goes when another put replaces it."""
     for size in (3, place.limits.threshold + 1):
-        put(place.backend, "k", coded(size), entry_id=f"Id-{size}_b.C")
-        same(f"Id-{size}_b.C", place.backend.head("k").entry_id, "the id")
+        name = f"Id-{size}_b.C-{'0123456789abcdef' * 4}"
+        put(place.backend, "k", coded(size), entry_id=name)
+        same(name, place.backend.head("k").entry_id, "the id")
         put(place.another(), "k", coded(size + 1), entry_id="other")
         same("other", place.backend.head("k").entry_id, "the id after another put")
         put(place.backend, "k", coded(size))
@@ -121,7 +122,7 @@ def of_the_version_that_was_read(place: Place) -> None:
     for size in (0, 7, place.limits.threshold + 3):
         put(place.backend, "d/k", coded(size), entry_id="id")
         head = place.backend.head("d/k")
-        for start in {0, size // 2}:
+        for start in {0, size // 2 if place.capabilities.ranges is True else 0}:
             meta = got(place.backend, "d/k", start)[1]
             for name in ("key", "size", "etag", "entry_id"):
                 same(getattr(head, name), getattr(meta, name), f"{name} of a get from {start} of {size}")

@@ -141,7 +141,8 @@ def overtaken(place: Place) -> None:
 
 @case("O09", needs=("create", "entry_ids", "wire"))
 def create_whose_reply_is_lost(place: Place) -> None:
-    """A create whose answer is lost succeeds or is transient, never "exists"; the id says whose the object is."""
+    """A create whose answer is lost succeeds or is transient, never "exists", with an id, which says whose the object
+    is, or without."""
     for size in (4, place.limits.threshold + 1):
         key = f"k{size}"
         put(place.backend, f"{key}-", coded(size), create=True)
@@ -156,6 +157,22 @@ def create_whose_reply_is_lost(place: Place) -> None:
             raise AssertionError("a create whose answer was lost said that somebody else's object is there") from error
         place.met()
         same("mine", place.backend.head(key).entry_id, "the id of the object")
+        _by_hand(place, coded(size), last)
+
+
+def _by_hand(place: Place, data: bytes, last: int) -> None:
+    """As ``upload_object`` does it: nobody is there to tell by an id whose the object is."""
+    file, key = place.folder / "s", f"h{len(data)}"
+    file.write_bytes(data)
+    place.wire.plan({last: Trouble("lost")})
+    try:
+        place.store.upload_object(key, file, overwrite=False)
+    except ObjectStoreTransientError:
+        pass
+    except ObjectExistsError as error:
+        raise AssertionError("an upload whose answer was lost said that somebody else's object is there") from error
+    place.met()
+    same(data, get(place.backend, key), "the bytes of the upload")
 
 
 def _requests_of(place: Place, act: Callable[..., object]) -> int:

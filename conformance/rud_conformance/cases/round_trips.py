@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import os
+import tempfile
 from pathlib import Path
 
 from rud._body import Body
@@ -15,6 +16,7 @@ from rud_conformance.acts import Trickling, coded, expect, get, holds, names, pu
 from rud_conformance.harness import Limits
 from rud_conformance.place import Place
 from rud_conformance.registry import case
+from rud_conformance.verdict import NotOfferedError
 
 
 def _round_trip(place: Place, sizes: list[int]) -> None:
@@ -71,7 +73,7 @@ def eleven_parts(place: Place) -> None:
 def not_text(place: Place) -> None:
     """Line ends, marks of byte order, NUL, 0x1A and what is no UTF-8 come back unchanged: nothing is text."""
     for number, data in enumerate(
-        (b"a\r\nb\nc\r", b"\xef\xbb\xbfa", b"\0" * 40, b"\x1a", bytes(range(256)), b"\xff\xfe")
+        (b"a\r\nb\nc\r", b"\xef\xbb\xbfa", b"\0" * 40, b"a\0\0", b"\x1a", bytes(range(256)), b"\xff\xfe")
     ):
         put(place.backend, f"{number}", data)
         same(data, get(place.backend, f"{number}"), "the bytes")
@@ -97,8 +99,8 @@ def every_block(place: Place, size: int) -> None:
 
 @case("R09")
 def sources(place: Place) -> None:
-    """A file is uploaded alike by a path, a relative path, a link, a name in Unicode, and when it is read-only."""
-    real = place.folder / "é\U0001f600.bin"
+    """A file is uploaded alike by a path, a relative path, a link, a name that a shell would change, and read-only."""
+    real = place.folder / "é\U0001f600 $HOME %d.bin"
     real.write_bytes(b"content")
     real.chmod(0o444)
     link = place.folder / "link"
@@ -156,16 +158,31 @@ def source_changes(place: Place) -> None:
                 raise AssertionError(f"a file that changed ({change}) was stored as it never was")
 
 
+@case("R13", profile="soak")
+def wide_sizes(place: Place) -> None:
+    """Sizes around the largest number of 31 or 32 bits are stored and told exactly."""
+    if not place.limits.widths:
+        raise NotOfferedError("the harness names no limits.widths")
+    for width in place.limits.widths:
+        for size in ((1 << width) - 1, 1 << width, (1 << width) + 1):
+            with tempfile.TemporaryFile(dir=place.folder) as file:
+                file.truncate(size)  # without a block on disk
+                put(place.backend, "k", Body(file, size))
+            told = (place.backend.head("k").size, [meta.size for meta in place.backend.list("k")])
+            same((size, [size]), told, "the size by head and in the listing")
+            place.backend.delete("k")
+
+
 @case("R14")
 def destinations(place: Place) -> None:
-    """A download goes to a relative path, new nested folders, and names in Unicode, and makes that file only."""
+    """A download goes to a relative path, new nested folders, and names that shells would change, and makes no more."""
     put(place.backend, "k", b"content")
-    nested = place.folder / "new" / "er" / "é.bin"
+    nested = place.folder / "new" / "er" / "é $HOME.bin"
     place.store.download_object("k", nested)
     relative = os.path.relpath(place.folder / "relative")
     place.store.download_object("k", relative)
     there = sorted(str(path.relative_to(place.folder)) for path in place.folder.rglob("*") if path.is_file())
-    same(sorted(["new/er/é.bin", "relative"]), there, "the files")
+    same(sorted(["new/er/é $HOME.bin", "relative"]), there, "the files")
     same(b"content", nested.read_bytes(), "the bytes")
 
 
@@ -191,11 +208,12 @@ def short_reads(place: Place) -> None:
 
 @case("R20", profile="smoke")
 def answer_of_a_put(place: Place) -> None:
-    """The etag that a put returns is the one that head tells, where it returns one."""
+    """The etag that a put returns is the one that head tells, where it returns one; also of a put that replaces."""
     for size in (3, place.limits.threshold + 1):
-        result = put(place.backend, f"{size}", coded(size))
-        if result.etag is not None:
-            same(place.backend.head(f"{size}").etag, result.etag, "the etag")
+        for data in (coded(size), b"x" * size):
+            result = put(place.backend, f"{size}", data)
+            if result.etag is not None:
+                same(place.backend.head(f"{size}").etag, result.etag, "the etag")
 
 
 @case("R21")

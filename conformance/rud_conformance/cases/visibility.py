@@ -77,7 +77,8 @@ def size_at_once(place: Place) -> None:
 
 @case("V06", profile="smoke")
 def after_a_delete(place: Place) -> None:
-    """What was deleted is found by nobody and not listed; what is beside it is."""
+    """What was deleted is found by nobody and not listed, nor what it had replaced; what is beside it is."""
+    put(place.backend, "a", b"old")
     for key in ("a", "ab", "a.b", "b/a"):
         put(place.backend, key, key.encode())
     before = place.another()

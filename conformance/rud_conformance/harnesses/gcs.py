@@ -48,7 +48,7 @@ class _GCS(Harness):
         made = super().open(scope)
         assert isinstance(made, GCSObjectStore)
         assert isinstance(made._store, JsonStore)  # noqa: SLF001 - no user can
-        # No user can: chunks of 8 MiB and pauses of seconds, for each case, would take hours.
+        # No user can: chunks of 32 MiB and pauses of seconds, for each case, would take hours.
         made._store.chunk = CHUNK  # noqa: SLF001 - no user can
         made._store._retry = _once()  # noqa: SLF001 - no user can
         return made

@@ -22,7 +22,8 @@ from rud.store import Backend
 from rud_conformance.harness import Address, Harness, Limits, Raw
 from rud_conformance.harnesses._faulty import FaultyWire, Objects
 from rud_conformance.harnesses._places import where
-from rud_conformance.harnesses.s3 import S3OnMoto, S3OnVersitygw, is_path
+from rud_conformance.harnesses.s3 import S3OnMoto, S3OnVersitygw
+from rud_conformance.quirks import is_path
 from rud_conformance.wire import Kind, Wire
 
 _KEY, _SECRET = "GOOGRUDTEST", "rud-conformance-secret"

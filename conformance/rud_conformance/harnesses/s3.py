@@ -21,6 +21,7 @@ from rud.store import Backend
 from rud_conformance.harness import Address, Harness, Limits, Raw
 from rud_conformance.harnesses._faulty import FaultyWire, Objects
 from rud_conformance.harnesses._places import where
+from rud_conformance.quirks import is_one_line, is_path
 from rud_conformance.wire import Kind, Wire
 
 PART = 5 << 20
@@ -194,11 +195,6 @@ class _ByBoto3:
         return data
 
 
-def is_one_line(key: str) -> bool:
-    """Whether moto finds ``key`` again."""
-    return "\n" not in key
-
-
 class S3OnMoto(_OnServer):
     """``S3ObjectStore`` on moto, which lets everybody in."""
 
@@ -217,13 +213,6 @@ class S3OnMotoAtRoot(S3OnMoto):
     """The same without a prefix."""
 
     nested = False
-
-
-def is_path(key: str) -> bool:
-    """Whether versitygw, which keeps objects as files, keeps ``key`` as it is."""
-    parts = key.split("/")
-    named = all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in parts)
-    return named and all(" " <= one <= "\ufffd" for one in key)
 
 
 class S3OnVersitygw(_OnServer):

@@ -56,7 +56,19 @@ def _harness(name: str, cls: type[Any]) -> type[Harness]:
 
 def mutants() -> list[Mutant]:
     """All of them."""
-    for module in ("callers", "errors", "folders", "keys", "lives", "puts", "reads", "unseen"):
+    for module in (
+        "blunt",
+        "callers",
+        "errors",
+        "folders",
+        "keys",
+        "lives",
+        "puts",
+        "reads",
+        "servers",
+        "unseen",
+        "unseen2",
+    ):
         importlib.import_module(f"rud_conformance.mutants.{module}")  # which enters them
     return list(_mutants.values())
 

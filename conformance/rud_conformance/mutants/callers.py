@@ -83,6 +83,17 @@ class OneList(ObjectStore):
         return self.kept
 
 
+_meeting = threading.Barrier(2)
+
+
+def _meet() -> None:
+    """Wait for another that is as far, so that no luck is needed."""
+    try:
+        _meeting.wait(0.5)
+    except threading.BrokenBarrierError:
+        _meeting.reset()
+
+
 class _Simple(ObjectStore):
     """Downloads in a simple way."""
 
@@ -148,8 +159,11 @@ class TemporaryLeftByInterrupt(_Simple):
 @mutant("fixed-temporary", "D10", "the temporary file has a fixed name")
 class FixedTemporary(_Simple):
     def name(self, destination: str) -> str:
-        threading.Event().wait(0.002)
         return f"{destination}.tmp"
+
+    def publish(self, name: str, destination: str, *, overwrite: bool) -> None:
+        _meet()
+        super().publish(name, destination, overwrite=overwrite)
 
 
 @mutant("newcomer-replaced", "D06", "a file that appeared during the download is replaced")
@@ -399,7 +413,7 @@ class OneTemporaryForAll(ObjectStore):
     ) -> None:
         staged = os.path.join(os.path.dirname(os.fspath(filename)), "staged")
         shutil.copyfile(filename, staged)
-        threading.Event().wait(0.003)
+        _meet()
         super().upload_object(object_name, staged, overwrite=overwrite, callback=callback)
 
 

@@ -16,7 +16,8 @@ from rud.errors import (
     StoreError,
     UnsupportedOperationError,
 )
-from rud.store import Capabilities, OnMultipart, PutMode, PutResult, Source
+from rud.store import Capabilities, ObjectMeta, OnMultipart, PutMode, PutResult, Source
+from rud_conformance.harnesses import Wired
 from rud_conformance.mutants import mutant
 from rud_conformance.wired import AnswerError, Stored, WiredBackend
 
@@ -89,6 +90,18 @@ class _Unsummed(WiredBackend):
 @mutant("no-sums", "C01 X04 S10", "no checksum is sent")
 class NoSums(_Unsummed):
     pass
+
+
+class _SizeInTwoBytes(WiredBackend):
+    def _meta(self, key: str, stored: Stored) -> ObjectMeta:
+        meta = super()._meta(key, stored)
+        return replace(meta, size=meta.size & 0xFFFF)
+
+
+@mutant("size-in-two-bytes", "R13", "the size of an object is kept in 16 bits")
+class SizeInTwoBytes(Wired):
+    limits = replace(Wired.limits, widths=(16,))
+    backend = _SizeInTwoBytes
 
 
 @mutant("last-byte", "R02 M04", "a last part of one byte is dropped")

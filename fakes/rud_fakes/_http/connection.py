@@ -58,7 +58,8 @@ class Connection(BaseHTTPRequestHandler):
             send=self._send,
         )
         try:
-            is_over = not Exchange(self._desk, wire, self._head()).run()
+            head = self._head()
+            is_over = not Exchange(self._desk.of(head), wire, head).run()
         except BadBodyError as error:
             self.send_error(HTTPStatus.BAD_REQUEST, str(error))
             is_over = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from rud._clock import Clock
 from rud_fakes._http.bodies import CHUNK, Body, ClientLeftError
@@ -16,6 +16,8 @@ from rud_fakes._http.pauses import Ended, Pauses
 
 Received = TypeVar("Received")
 BODILESS = (204, 304)
+CONTROL = "/_rud/"
+"""No bucket has such a name, and no API such a path."""
 SLICES = 20
 """A trickle moves so many times a second at most."""
 
@@ -37,6 +39,12 @@ class Desk(Generic[Received]):
     log: RequestLog
     pauses: Pauses
     clock: Clock
+    control: Desk[Any] | None = None
+    """Serves the paths below ``CONTROL``."""
+
+    def of(self, head: Head) -> Desk[Any]:
+        """The desk that ``head`` is for."""
+        return self if self.control is None or not head.path.startswith(CONTROL) else self.control
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +212,9 @@ class Exchange(Generic[Received]):
         if fault is not None and fault.action == "trickle_out":
             self._send_slowly(memoryview(body), fault.rate)
         else:
+            self._wire.send(body)
+        if self._is("duplicate"):
+            self._wire.send_head(reply, self._is_last)
             self._wire.send(body)
 
     def _send_slowly(self, body: memoryview, rate: float) -> None:

@@ -22,6 +22,7 @@ Action = Literal[
     "truncate",
     "flip",
     "error_in_200",
+    "duplicate",
     "call",
 ]
 PASSING: frozenset[Action] = frozenset({"call", "delay"})
@@ -51,6 +52,7 @@ class Fault:
     - ``truncate``: the connection is closed when ``bytes`` of the body of the answer are sent.
     - ``flip``: one bit in the middle is wrong: of the answer to a GET, otherwise of what is stored.
     - ``error_in_200``: nothing is done; the answer is 200 with an error document of ``code``.
+    - ``duplicate``: the answer is sent twice; the next request on the connection may take the second for its own.
 
     ``ValueError`` for values that say nothing.
     """
@@ -69,6 +71,8 @@ class Fault:
     bytes: int = 0
     rate: float = 0.0
     call: Callable[[Request], object] | None = None
+    rule: str = ""
+    """The rule of a fault plan that it comes from, for the log."""
 
     def __post_init__(self) -> None:
         if self.action not in get_args(Action):

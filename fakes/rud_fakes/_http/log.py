@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -43,13 +43,18 @@ class RequestLog:
         self._changed = threading.Condition()  # Guards what follows.
         self._requests: list[Request] = []
         self._fired: list[tuple[Fault, int]] = []
+        self._rules: list[tuple[str, ...]] = []
+        self.on_end: Callable[[Request, tuple[str, ...]], object] = lambda *_: None
+        """Called with each request that has ended and the rules that it has met, on the thread that has served it."""
 
     def arrived(self, request: Request, faults: Iterable[Fault]) -> int:
         """Its number in the log; ``faults`` are what befalls it."""
         with self._changed:
             number = len(self._requests)
             self._requests.append(request)
-            self._fired += [(fault, number) for fault in faults]
+            befallen = list(faults)
+            self._fired += [(fault, number) for fault in befallen]
+            self._rules.append(tuple(fault.rule for fault in befallen if fault.rule))
             self._changed.notify_all()
             return number
 
@@ -60,11 +65,18 @@ class RequestLog:
 
     def ended(self, number: int, bytes_in: int, now: float) -> None:
         with self._changed:
-            self._requests[number] = replace(self._requests[number], bytes_in=bytes_in, ended=now)
+            request = replace(self._requests[number], bytes_in=bytes_in, ended=now)
+            self._requests[number], rules = request, self._rules[number]
+        self.on_end(request, rules)
 
     def requests(self) -> list[Request]:
         with self._changed:
             return list(self._requests)
+
+    def with_rules(self) -> list[tuple[Request, tuple[str, ...]]]:
+        """Each with the rules of a plan that it has met."""
+        with self._changed:
+            return list(zip(self._requests, self._rules, strict=True))
 
     def all_fired(self) -> list[tuple[Fault, Request]]:
         with self._changed:

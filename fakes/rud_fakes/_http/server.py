@@ -33,6 +33,7 @@ class FaultyServer:
         self._plan = FaultPlan()
         self._log = RequestLog()
         self._pauses = Pauses()
+        self._control: Dialect[Any] | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -55,12 +56,23 @@ class FaultyServer:
         if self._listener.is_running:
             return
         self._pauses = Pauses()
-        desk = Desk(self._dialect, self._plan, self._log, self._pauses, self._clock)
+        desk = Desk(self._dialect, self._plan, self._log, self._pauses, self._clock, self._control_desk())
 
         def serve(connection: socket.socket) -> None:
             Connection(connection, desk)
 
         self._listener.start(serve)
+
+    def _control_desk(self) -> Desk[Any] | None:
+        if self._control is None:
+            return None
+        return Desk(self._control, FaultPlan(), RequestLog(), self._pauses, self._clock)
+
+    def prepare(self, *, port: int = 0, control: Dialect[Any] | None = None) -> None:
+        """Before the first ``start``: ``port`` instead of a free one; ``control`` answers what is asked of paths below
+        ``/_rud/``, which no fault befalls and no log has."""
+        self._listener.port = port
+        self._control = control
 
     def stop(self) -> None:
         """An outage: connections end, new ones are refused, pauses are over; what is stored is kept. Within a second
@@ -85,6 +97,16 @@ class FaultyServer:
         """No fault waits any more, and what waits because of one goes on."""
         self._plan.clear()
         self._pauses.end_all()
+
+    def on_end(self, call: Callable[[Request, tuple[str, ...]], object]) -> None:
+        """``call`` is given each request that has ended, and the rules of a plan that it has met, on the thread that
+        served it."""
+        self._log.on_end = call
+
+    @property
+    def requests_with_rules(self) -> list[tuple[Request, tuple[str, ...]]]:
+        """``requests``, each with the rules of a plan that it has met."""
+        return self._log.with_rules()
 
     @property
     def fired(self) -> list[tuple[Fault, Request]]:

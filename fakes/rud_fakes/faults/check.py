@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
+from fnmatch import fnmatchcase
 
 from rud._faultpoints import Point
 from rud_fakes.faults.actions import ACTIONS
 from rud_fakes.faults.plan import SCOPES, Plan, PlanError, Rule
-from rud_fakes.faults.points import POINTS
+from rud_fakes.faults.points import KNOWN, POINTS, SERVER_POINTS
 
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _EXPECTED = re.compile(r"(>=)?\d+")
+_NUMBERS = ("part", "attempt", "bytes", "at")
 _FACT_OF = {"key": "key", "entry": "entry"}
 
 
@@ -34,7 +37,21 @@ def check(plan: Plan) -> Plan:
             raise PlanError(f"expect names {name!r}, which is no rule{nearest(name, seen)}")
         if not _EXPECTED.fullmatch(str(count)) or count == ">=0":
             raise PlanError(f'expect of {name}: {count!r} is neither a number nor ">=" and a number above 0')
+        (rule,) = (one for one in plan.rules if one.id == name)
+        if int(str(count).removeprefix(">=")) > (most := most_firings(rule)):
+            raise PlanError(f"expect of {name}: it can never fire {count} times, but at most {most:g}")
     return plan
+
+
+def most_firings(rule: Rule) -> float:
+    """How often a rule can fire, whoever comes by."""
+    if rule.once:
+        return 1
+    if rule.scope != "global":
+        return math.inf
+    pick = rule.pick
+    picked = len(set(pick.nth)) if pick.nth else 1 if pick.byte is not None else math.inf
+    return min(picked, math.inf if pick.max is None else pick.max)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -65,10 +82,22 @@ def _check_filters(rule: Rule, point: Point) -> None:
             )
         if not glob or glob.count("[") > len(re.findall(r"\[!?\]?[^\]]*\]", glob)):
             raise PlanError(f"rule {rule.id}: {glob!r} is no glob ({fact}): it is empty, or a [ has no ]")
+        _check_values(rule, fact, glob)
     if rule.scope not in SCOPES:
         raise PlanError(f"rule {rule.id}: there is no scope {rule.scope!r}{nearest(rule.scope, SCOPES)}")
     if rule.scope in _FACT_OF and rule.scope not in point.facts:
         raise PlanError(f"rule {rule.id}: {rule.at} does not tell the {rule.scope}, so nothing is counted by it")
+
+
+def _check_values(rule: Rule, fact: str, glob: str) -> None:
+    """Whether there can be a fact that the glob lets pass."""
+    if fact in _NUMBERS and not re.fullmatch(r"[\d*?\[\]!-]+", glob):
+        raise PlanError(f"rule {rule.id} can never fire: {fact} is a number, and never {glob!r}")
+    known = KNOWN.get(fact, ()) if rule.at in SERVER_POINTS else ()
+    if known and not any(fnmatchcase(one, glob) for one in known):
+        found = difflib.get_close_matches(glob, list(known), 1, 0.4)
+        hint = f"; did you mean {found[0]!r}?" if found else ""
+        raise PlanError(f"rule {rule.id} can never fire: {fact} is never {glob!r}{hint}")
 
 
 def _check_pick(rule: Rule, point: Point) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rud import _faultpoints
 from rud._faultpoints import Point
@@ -13,8 +13,29 @@ from rud_fakes.faults.actions import Value
 from rud_fakes.faults.plan import Rule
 
 FACTS = ("op", "key", "part", "attempt", "method", "bytes")
-"""What is told at a point of the server: the operation (as ``PutObject``), the key, the number of a part, how many
-requests of this operation on this key there were (this one is counted), the HTTP method, and the length of the body."""
+"""What is told at a point of the server: the operation (as ``PutObject``; a filter may name its verb, too), the key,
+the number of a part, how many requests of this operation on this key there were (this one is counted), the HTTP method,
+and the length of the body."""
+
+_VERBS = {
+    "put": (
+        "PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload",
+        "UploadMedia", "UploadMultipart", "StartUpload", "UploadChunk", "QueryUpload",
+    ),
+    "get": ("GetObject", "GetMedia"),
+    "head": ("HeadObject",),
+    "list": ("ListObjects", "ListObjectsV2"),
+    "delete": ("DeleteObject", "DeleteObjects"),
+}  # fmt: skip
+VERB_OF = {operation: verb for verb, operations in _VERBS.items() for operation in operations}
+"""What an operation of S3 or Cloud Storage is to the objects; the others of ``OPERATIONS`` are nothing to them."""
+OPERATIONS = frozenset(VERB_OF) | {
+    "AbortMultipartUpload", "CancelUpload", "CreateBucket", "GetBucket", "GetBucketLocation", "HeadBucket",
+    "ListBuckets", "ListMultipartUploads", "ListParts", "Token", "Unknown",
+}  # fmt: skip
+METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "DELETE"})
+KNOWN = {"op": OPERATIONS | frozenset(_VERBS), "method": METHODS}
+"""All that these facts may be at a point of the server."""
 
 Make = Callable[[str, Value], Fault]
 
@@ -80,11 +101,14 @@ _DECLARED: tuple[tuple[str, str, dict[str, Make]], ...] = (
     ("http.response.200error", "a request is about to be answered with 200", {"error200": _error_in_200}),
     ("http.response.truncated", "an answer is being sent", {"truncate": _truncate}),
     ("http.response.trickle", "an answer is being sent", {"trickle": _trickle_out}),
+    ("http.response.duplicate", "an answer was sent", {"duplicate": _plain("duplicate")}),
     ("auth.expired", "credentials are looked at", {"status": _status}),
     ("auth.skew", "the time of a signature is looked at", {"status": _status}),
     ("auth.denied_read", "the right to read is looked at", {"status": _status}),
     ("store.checksum", "bytes are about to be stored, or given", {"flip": _plain("flip")}),
     ("store.part", "a part, or the end of a multipart upload, is about to be carried out", {"status": _status}),
+    ("store.stale_head", "a look or a listing is about to be answered", {"status": _status}),
+    ("store.late_put", "a request is about to be carried out, and its sender may have left", {"delay": _pause}),
     ("store.precondition", "a condition is looked at", {"status": _status}),
     ("store.quota", "room for an object is looked for", {"status": _status}),
     ("store.redirect", "the region of a bucket is looked at", {"status": _status}),
@@ -100,4 +124,4 @@ POINTS: dict[str, Point] = {**_faultpoints.POINTS, **{name: one.point for name, 
 def faults_of(rule: Rule, request: Request) -> list[Fault]:
     """What the fault server does to ``request`` when ``rule`` fires for it."""
     make = SERVER_POINTS[rule.at].make
-    return [make[action](request.operation, value) for action, value in rule.actions]
+    return [replace(make[action](request.operation, value), rule=rule.id) for action, value in rule.actions]

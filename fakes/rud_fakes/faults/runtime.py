@@ -1,8 +1,8 @@
 """A plan at work: counts that all processes and restarts share, the decision, and the log of what fired.
 
-Beside the plan's file lies the folder ``<file>.state``: a file for each count, an empty file for each point that was
-reached, and, made before the action is taken, a file for each firing. So a process that is killed does not meet the
-same fault again when it is started anew, and what has fired is known afterwards.
+Beside the plan's file lies the folder ``<file>.state``: a file for each count, a file for each point that was reached,
+with the pids of those who did, and, made before the action is taken, a file for each firing. So a process that is
+killed does not meet the same fault again when it is started anew, and what has fired is known afterwards.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -24,7 +25,7 @@ from rud_fakes.faults.actions import Doer, Facts
 from rud_fakes.faults.check import check
 from rud_fakes.faults.line import parse_line
 from rud_fakes.faults.plan import Plan, Rule, chance, from_json
-from rud_fakes.faults.points import SERVER_POINTS, faults_of
+from rud_fakes.faults.points import SERVER_POINTS, VERB_OF, faults_of
 
 LOADER = "rud_fakes.faults.runtime:load"
 _WORKER_OF = "RUD_WORKER_OF"
@@ -73,6 +74,7 @@ class Injector:
             (state / name).mkdir(parents=True, exist_ok=True)
         self._do = Doer(str(state))
         self._known: set[str] = set()
+        self._lock = threading.Lock()  # Guards _requests.
         self._requests: dict[tuple[str, str], int] = {}
 
     def __call__(self, point: str, facts: Facts) -> None:
@@ -85,11 +87,12 @@ class Injector:
 
     def befalls(self, request: Request) -> list[Fault]:
         """What a fault server does to a request; see ``FaultyServer.obey``."""
-        seen = self._requests[request.operation, request.key] = (
-            self._requests.get((request.operation, request.key), 0) + 1
-        )
+        about = (request.operation, request.key)
+        with self._lock:
+            seen = self._requests[about] = self._requests.get(about, 0) + 1
         facts: dict[str, object] = {
-            "op": request.operation, "key": request.key, "part": request.part, "attempt": seen,
+            "op": (request.operation, VERB_OF.get(request.operation, "")),
+            "key": request.key, "part": request.part, "attempt": seen,
             "method": request.method, "bytes": int(request.headers.get("content-length", 0)),
         }  # fmt: skip
         found: list[Fault] = []
@@ -102,7 +105,7 @@ class Injector:
 
     def fires(self, rule: Rule, facts: Facts) -> bool:
         """Count who has come by, decide, and when it fires say so before anything happens."""
-        if not all(fnmatchcase(str(facts.get(fact, "")), glob) for fact, glob in rule.where):
+        if not all(_passes(facts.get(fact, ""), glob) for fact, glob in rule.where):
             return False
         if rule.pick.byte is not None and int(str(facts["bytes"])) < rule.pick.byte:
             return False
@@ -133,7 +136,8 @@ class Injector:
     def _note(self, point: str) -> None:
         if point not in self._known:
             self._known.add(point)
-            (self.state / "hits" / point).touch()
+            with open(self.state / "hits" / point, "a", encoding="ascii") as file:
+                file.write(f"{os.getpid()}\n")
 
 
 def load(path: str) -> Active:
@@ -172,6 +176,15 @@ def missed(plan: Plan, firings: list[Firing]) -> list[str]:
 def coverage(state: Path) -> Mapping[str, bool]:
     """Every point of the library, and whether it was reached under the plan."""
     return {point: (state / "hits" / point).exists() for point in _faultpoints.POINTS}
+
+
+def reached(state: Path) -> dict[str, set[int]]:
+    """The points that were reached, and the pids of the processes that did."""
+    return {path.name: set(map(int, path.read_text("ascii").split())) for path in (state / "hits").iterdir()}
+
+
+def _passes(fact: object, glob: str) -> bool:
+    return any(fnmatchcase(str(one), glob) for one in (fact if isinstance(fact, tuple) else (fact,)))
 
 
 def _digest(scope: str) -> str:
