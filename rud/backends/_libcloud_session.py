@@ -82,10 +82,10 @@ class Session:
                 self._line.last.close()
 
     def list(self, prefix: str, cut: int) -> Iterator[ObjectMeta]:
-        """All whose names begin with ``prefix``, without the first ``cut`` characters."""
+        """All whose names begin with ``prefix``, and perhaps others, without the first ``cut`` characters."""
         self._line.begin()
         with translated("list", prefix[cut:], self._line):
-            for found in self._driver.iterate_container_objects(self._container, prefix=prefix or None):
+            for found in self._driver.iterate_container_objects(self._container, prefix=_asked(prefix) or None):
                 yield meta_of(found.name[cut:], found, None, "")
 
     def delete(self, key: str, name: str) -> bool:
@@ -187,3 +187,8 @@ def _seconds(said: object) -> float | None:
 
 def _is_behind_the_end(line: Line) -> bool:
     return line.last is not None and line.last.status_code == _BEHIND_THE_END
+
+
+def _asked(prefix: str) -> str:
+    """What is asked for: libcloud signs parameters for Azure without the blanks around them, and sends them with."""
+    return prefix.rstrip() if prefix[:1].strip() else ""

@@ -239,6 +239,8 @@ class OCIObjectStore(Backend):
         name = self._prefix + check_key(key)
         if (length := len(name.encode())) > LONGEST_KEY:
             raise InvalidKeyError(f"the key {key[:60]!r}… has {length} bytes with its prefix, OCI keeps {LONGEST_KEY}")
+        if not name.strip():
+            raise InvalidKeyError(f"the key {key!r} is nothing but blanks, which the OCI SDK does not send")
         if "\n" in name or "\r" in name:
             raise InvalidKeyError(f"the key {key!r} has a line break, which OCI does not keep")
         if name in (".", ".."):

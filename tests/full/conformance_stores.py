@@ -78,3 +78,6 @@ class TestOCIAtRoot(ConformanceSuite):
 
     harness = FakeOCIAtRoot
     profile = "quick"
+    known: ClassVar[dict[str, str]] = {
+        "P23": "OCI's list of unfinished uploads tells nothing by which ours could be known, so they are left to a rule"
+    }

@@ -34,11 +34,11 @@ class FakeOCI(Harness):
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="rud-conformance-oci-"))
         (self._folder / "stranger").mkdir()
-        key = ApiKey.make(self._folder)
+        key = ApiKey.make(self._folder, bits=1024)
         self._server = OCIServer("bucket", keys=[key], page=5)
         self._server.start()
         key.write_config(self._server.url)
-        ApiKey.make(self._folder / "stranger").write_config(self._server.url)
+        ApiKey.make(self._folder / "stranger", bits=1024).write_config(self._server.url)
 
     def address(self, scope: str) -> Address:
         return self._by(scope, self._folder)
