@@ -117,6 +117,6 @@ def test_names_keys_and_errors_are_the_projects_own() -> None:
 )
 def test_what_an_object_cannot_do_is_refused(plan: str, why: str) -> None:
     """A plan that needs a process or a wire is refused when the object is wrapped."""
-    make: Callable[[], object] = lambda: wrap(Shelf(), plan)  # noqa: E731
+    make: Callable[[], object] = lambda: wrap(Shelf(), plan)  # noqa: E731 - one line
     with pytest.raises(PlanError, match=why):
         make()

@@ -219,7 +219,7 @@ def test_it_takes_the_place_of_composers_class(saver: Any, tmp_path: Path) -> No
     import rud.composer
 
     with pytest.raises(ConfigurationError, match="staging_mode"):
-        rud.composer.replace_remote_uploader(staging_mode="teleport")  # type: ignore[arg-type]
+        rud.composer.replace_remote_uploader(staging_mode="teleport")  # type: ignore[arg-type]  # what is to be refused
     assert not hasattr(saver, "RemoteUploader")
     rud.composer.replace_remote_uploader(use_procs=False, upload_staging_folder=tmp_path / "staging")
     uploader = saver.RemoteUploader(remote_folder=f"file://{tmp_path}/store", num_concurrent_uploads=1)

@@ -45,7 +45,7 @@ def drive(  # noqa: PLR0917 - as the drivers of the other parts
         table.add(f"sharded, {how}: saved, then loaded", code == 0 and not orphans, f"{note}; {seconds:.0f} s")
 
 
-def _killed(  # noqa: PLR0917
+def _killed(  # noqa: PLR0917 - as drive
     folder: Path, bucket: str, who: str, environment: dict[str, str], server: Any, table: Table, *, kill: bool
 ) -> None:
     folder.mkdir()
@@ -159,7 +159,7 @@ def _until_stored(uploader: Any, name: str) -> None:
 def _workers(uploader: Any) -> list[int]:
     if hasattr(uploader, "_workers"):
         return [worker.pid for worker in uploader._workers]  # noqa: SLF001 - neither class shows them
-    return list(uploader._uploader.worker_pids())  # noqa: SLF001
+    return list(uploader._uploader.worker_pids())  # noqa: SLF001 - as above
 
 
 def sharded(folder: str, bucket: str, how: str) -> None:

@@ -51,7 +51,7 @@ def _harness(base: type[FakeS3 | FakeGCS], rule: Rule) -> type[Harness]:
         then, state = dialect.answer, dialect._state
         dialect.answer = lambda head, target, received: rule(Asked(state, head, target, received, then))
 
-    made: type[Harness] = type(base.__name__, (base,), {"__init__": begin})  # pyright: ignore[reportAssignmentType]
+    made: type[Harness] = type(base.__name__, (base,), {"__init__": begin})  # pyright: ignore[reportAssignmentType]  # type() is typed as its metaclass
     return made
 
 
